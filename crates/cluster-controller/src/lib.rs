@@ -1,0 +1,1 @@
+//! Creates, configures and deletes Apache Doris clusters on Kubernetes.

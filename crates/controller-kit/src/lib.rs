@@ -1,0 +1,1 @@
+//! What the main function of every controller shares: telemetry, health, leases, apply and status helpers, error reporting.

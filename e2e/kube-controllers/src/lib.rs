@@ -1,0 +1,1 @@
+//! The built-in Kubernetes controllers that an operator leans on, over an in-process API.

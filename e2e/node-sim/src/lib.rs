@@ -1,0 +1,1 @@
+//! Nodes, kubelets and volumes as an ordinary Kubernetes API client, running simulated Doris processes.

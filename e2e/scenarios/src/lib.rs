@@ -1,0 +1,1 @@
+//! End-to-end scenarios, fault plans, the demo and the launcher of a real control plane.
