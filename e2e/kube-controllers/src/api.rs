@@ -80,7 +80,12 @@ pub trait Api: Send + Sync + 'static {
     fn update_status(&self, manager: &str, object: Value) -> Result<Arc<Value>, ApiError>;
     /// Deletes by group and kind, with preconditions and propagation policy.
     fn delete(&self, manager: &str, group: &str, kind: &str, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(), ApiError>;
-    /// All changes from now on. A receiver that lags has to look at everything again.
+    /// Binds a pod to a node (the `binding` subresource): sets `spec.nodeName`, the condition `PodScheduled` and, from Kubernetes 1.35 on,
+    /// the node's topology labels. Only while the pod has this uid and no node.
+    fn bind(&self, manager: &str, namespace: &str, pod: &str, uid: &str, node: &str) -> Result<(), ApiError>;
+    /// Replaces `spec.finalizers` of a namespace (the `finalize` subresource); a deleted namespace without any is gone.
+    fn finalize_namespace(&self, manager: &str, object: Value) -> Result<Arc<Value>, ApiError>;
+    /// All changes from now on, sent before the call that made them returns. A receiver that lags has to look at everything again.
     fn changes(&self) -> broadcast::Receiver<Change>;
     /// The server's wall clock.
     fn now(&self) -> jiff::Timestamp;
