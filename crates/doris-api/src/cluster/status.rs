@@ -1,0 +1,256 @@
+//! What is so, as far as the controllers know.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What is so. Each field has one writer; see the contract in the documentation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DorisClusterStatus {
+    /// Generation of the spec that the rest of the status is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// What the cluster is doing, in a few words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Version that the cluster runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// Pod of the frontend that is master.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub master: Option<String>,
+    /// Frontends, followers and observers together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fe: Option<ComponentStatus>,
+    /// Backends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub be: Option<ComponentStatus>,
+    /// Compute nodes, as the scale subresource wants them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cn: Option<ScaleTargetStatus>,
+    /// Brokers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker: Option<ComponentStatus>,
+    /// Every member of the cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2048), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub members: Vec<MemberStatus>,
+    /// Members that Doris knows and nobody asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub unknown_members: Vec<UnknownMember>,
+    /// Where clients connect.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Endpoints>,
+    /// Copy of the identity that the Secret `<cluster>-identity` holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityStatus>,
+    /// The disruptive operation under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationStatus>,
+    /// What the failover-watcher sees and does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failover: Option<FailoverStatus>,
+    /// Conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// Members of a component, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ComponentStatus {
+    /// Members wanted.
+    pub desired: i32,
+    /// Members that Doris knows.
+    pub registered: i32,
+    /// Members that Doris says are alive.
+    pub alive: i32,
+    /// Pods that Kubernetes says are ready.
+    pub ready: i32,
+    /// Alive and wanted, as `3/3`.
+    pub summary: String,
+}
+
+/// Compute nodes, counted; with the fields that the scale subresource reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScaleTargetStatus {
+    /// Members wanted.
+    pub desired: i32,
+    /// Members that Doris knows.
+    pub registered: i32,
+    /// Members that Doris says are alive.
+    pub alive: i32,
+    /// Pods that Kubernetes says are ready.
+    pub ready: i32,
+    /// Alive and wanted, as `3/3`.
+    pub summary: String,
+    /// Pods there are.
+    pub replicas: i32,
+    /// Selects the pods.
+    pub selector: String,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["name"]))]
+pub struct MemberStatus {
+    /// Name of the pod.
+    pub name: String,
+    /// `fe`, `fe-ob`, `be`, `cn` or `broker`.
+    pub component: String,
+    /// `FOLLOWER`, `OBSERVER`, `mix`, `computation` or `broker`, as Doris says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Whether Doris knows it.
+    pub registered: bool,
+    /// Whether Doris says that it is alive.
+    pub alive: bool,
+    /// Whether Kubernetes says that it is ready.
+    pub ready: bool,
+    /// Uid of the pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+    /// Journal id that a frontend has reached. Only kept while it is of use: it moves all the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub journal_id: Option<i64>,
+    /// Id that Doris gave a backend.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend_id: Option<i64>,
+    /// What is wrong with it, or what it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A member that Doris knows and nobody asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnknownMember {
+    /// `fe`, `be` or `broker`.
+    pub component: String,
+    /// Host that it is registered with.
+    pub host: String,
+    /// Port that it is registered with.
+    pub port: i32,
+    /// Whether Doris says that it is alive.
+    pub alive: bool,
+}
+
+/// Where clients connect.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Endpoints {
+    /// MySQL protocol, `host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// HTTP of the frontends, `host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// HTTP of the backends, `host:port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backend_http: Option<String>,
+}
+
+/// Who this cluster is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct IdentityStatus {
+    /// Id that the operator gave it.
+    pub id: String,
+    /// `Unfounded`, `Founding` or `Founded`.
+    pub phase: String,
+    /// Id that Doris gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster_id: Option<String>,
+    /// Raised by each recovery of the metadata.
+    pub epoch: i64,
+}
+
+/// A disruptive operation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OperationStatus {
+    /// What it does, such as `Upgrade`.
+    pub kind: String,
+    /// What it is done to.
+    pub target: String,
+    /// When it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Time>,
+    /// The step that it is at.
+    pub step: String,
+    /// Steps done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub done: Option<i32>,
+    /// Steps in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<i32>,
+    /// When it will be done, by what is known now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_completion: Option<Time>,
+    /// Safety rules that refuse the next step.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub blocked_by: Vec<BlockedBy>,
+}
+
+/// A refusal by a safety rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BlockedBy {
+    /// The rule.
+    pub rule: String,
+    /// The object that it is about.
+    pub object: String,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+/// What the failover-watcher sees and does.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FailoverStatus {
+    /// Generation of the spec that it read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The operation Lease is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<OperationRequest>,
+    /// Failures that are open.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["member"]))]
+    pub incidents: Vec<FailoverIncident>,
+}
+
+/// A request for the operation Lease.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OperationRequest {
+    /// What it is asked for.
+    pub kind: String,
+    /// What it is to be done to.
+    pub target: String,
+    /// When it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
+}
+
+/// A failure that is open.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+#[schemars(extend("required" = ["member"]))]
+pub struct FailoverIncident {
+    /// Pod that failed.
+    pub member: String,
+    /// What is the matter.
+    pub reason: String,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// What is done about it.
+    pub step: String,
+}

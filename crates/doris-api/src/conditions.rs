@@ -1,0 +1,90 @@
+//! Types and reasons of conditions.
+
+/// Everything that the spec asks for is so.
+pub const READY: &str = "Ready";
+/// Work towards the spec is under way.
+pub const RECONCILING: &str = "Reconciling";
+/// Work cannot go on without a person.
+pub const STALLED: &str = "Stalled";
+/// The spec passes every check that needs no server.
+pub const SPEC_VALID: &str = "SpecValid";
+/// A frontend master answers and a majority follows it (failover-watcher).
+pub const FRONTEND_QUORUM: &str = "FrontendQuorum";
+/// The failover-watcher is at work (failover-watcher).
+pub const FAILOVER_ACTIVE: &str = "FailoverActive";
+/// Every tablet has its healthy replicas.
+pub const DATA_HEALTHY: &str = "DataHealthy";
+/// A backup is as recent as was asked for (backup-scheduler).
+pub const BACKUP_FRESH: &str = "BackupFresh";
+
+/// Reasons, by what they tell a person.
+pub mod reason {
+    /// All is as the spec says.
+    pub const AS_SPECIFIED: &str = "AsSpecified";
+    /// Members are not all there yet.
+    pub const MEMBERS_MISSING: &str = "MembersMissing";
+    /// Objects are being created.
+    pub const CREATING: &str = "Creating";
+    /// The first frontend founds the cluster.
+    pub const FOUNDING: &str = "Founding";
+    /// Waiting for a frontend master.
+    pub const WAITING_FOR_MASTER: &str = "WaitingForMaster";
+    /// Waiting for backends.
+    pub const WAITING_FOR_BACKENDS: &str = "WaitingForBackends";
+    /// Waiting for pods to be placed or started.
+    pub const WAITING_FOR_PODS: &str = "WaitingForPods";
+    /// Members are being registered.
+    pub const REGISTERING: &str = "Registering";
+    /// A configuration change is on its way.
+    pub const CONFIGURING: &str = "Configuring";
+    /// Waiting for a restart that this version does not do by itself.
+    pub const RESTART_PENDING: &str = "RestartPending";
+    /// More or fewer members are wanted.
+    pub const SCALING: &str = "Scaling";
+    /// Another version is being installed.
+    pub const UPGRADING: &str = "Upgrading";
+    /// The spec contradicts itself.
+    pub const SPEC_INVALID: &str = "SpecInvalid";
+    /// A Secret that the spec names is missing or lacks a key.
+    pub const SECRET_MISSING: &str = "SecretMissing";
+    /// A ConfigMap that the spec names is missing.
+    pub const CONFIG_MAP_MISSING: &str = "ConfigMapMissing";
+    /// The API server refused an object of ours.
+    pub const REFUSED_BY_SERVER: &str = "RefusedByServer";
+    /// A quota stands in the way.
+    pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
+    /// Pod security stands in the way.
+    pub const POD_SECURITY: &str = "PodSecurity";
+    /// Something changed a value of ours at admission.
+    pub const ADMISSION_OVERRIDE: &str = "AdmissionOverride";
+    /// The node does not fulfil what a backend needs.
+    pub const NODE_UNTUNED: &str = "NodeUntuned";
+    /// No frontend has its metadata any more.
+    pub const FRONTEND_METADATA_LOST: &str = "FrontendMetadataLost";
+    /// A frontend has its role and version and no journal.
+    pub const JOURNAL_LOST: &str = "JournalLost";
+    /// A volume belongs to another cluster.
+    pub const WRONG_VOLUME: &str = "WrongVolume";
+    /// A backend's volume came back empty.
+    pub const BLANK_VOLUME: &str = "BlankVolume";
+    /// Two frontends say that they are master.
+    pub const TWO_MASTERS: &str = "TwoMasters";
+    /// A frontend says that it is master and no majority follows it.
+    pub const NO_QUORUM: &str = "NoQuorum";
+    /// No stored password is accepted.
+    pub const LOCKED_OUT: &str = "LockedOut";
+    /// Root's password was changed by hand.
+    pub const ROOT_PASSWORD_UNKNOWN: &str = "RootPasswordUnknown";
+    /// Members are registered that nobody asked for.
+    pub const UNKNOWN_MEMBERS: &str = "UnknownMembers";
+    /// An address does not fit the identity: names or domain changed.
+    pub const ADDRESS_CHANGED: &str = "AddressChanged";
+    /// A safety rule refuses the next step.
+    pub const BLOCKED: &str = "Blocked";
+    /// Members are asked to stop and volumes stay.
+    pub const SUSPENDED: &str = "Suspended";
+    /// The cluster is being deleted.
+    pub const DELETING: &str = "Deleting";
+    /// Nothing is known yet.
+    pub const UNKNOWN: &str = "Unknown";
+}
