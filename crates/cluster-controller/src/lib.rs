@@ -1,1 +1,10 @@
 //! Creates, configures and deletes Apache Doris clusters on Kubernetes.
+//!
+//! A reconcile runs `observe → validate → plan → act → report`: what is so is gathered under
+//! deadlines, plans are pure functions of it, acting writes and registers, reporting applies the
+//! status. Nothing is remembered as the only truth.
+
+pub mod identity;
+pub mod observe;
+pub mod plan;
+pub mod view;

@@ -1,0 +1,3 @@
+//! Gathering what is so, in Kubernetes and in Doris.
+
+pub mod pods;

@@ -1,0 +1,5 @@
+//! Plans: pure functions from what was observed to what is to be done next.
+
+pub mod accounts;
+pub mod founding;
+pub mod joining;

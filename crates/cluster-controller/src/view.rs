@@ -1,0 +1,100 @@
+//! What the plans see of a member's pod: the few facts of a Pod object that decide something.
+
+use std::net::IpAddr;
+
+use doris_api::member::{Inspection, Ticket};
+use jiff::Timestamp;
+
+/// How the member's container last ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Exit code.
+    pub code: i32,
+    /// Termination message: the start script's sentence.
+    pub message: String,
+}
+
+/// A member's pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberPod {
+    /// Pod name.
+    pub name: String,
+    /// Pod uid: a ticket names it.
+    pub uid: String,
+    /// Ordinal in its StatefulSet.
+    pub ordinal: u32,
+    /// The one name it may be registered under.
+    pub fqdn: String,
+    /// Address, once it has one.
+    pub ip: Option<IpAddr>,
+    /// It has a deletion timestamp.
+    pub deleting: bool,
+    /// The member's container runs (perhaps still in the gate).
+    pub running: bool,
+    /// Kubernetes' readiness.
+    pub ready: bool,
+    /// When the container last started.
+    pub started_at: Option<Timestamp>,
+    /// How often the container was restarted.
+    pub restarts: i32,
+    /// How it last ended, if it did.
+    pub ended: Option<Ended>,
+    /// Why it does not run: the kubelet's or the scheduler's words.
+    pub waiting: Option<String>,
+    /// Uid of the claim that holds its metadata or first storage root.
+    pub claim_uid: Option<String>,
+    /// The ticket annotation.
+    pub ticket: Option<String>,
+    /// The incarnation that we noted on a founder once its ticket was used.
+    pub incarnation: Option<String>,
+    /// What the `inspect` container saw when the pod began (frontends only).
+    pub inspection: Option<Inspection>,
+}
+
+impl MemberPod {
+    /// The ticket, if the annotation is one and names this pod.
+    pub fn own_ticket(&self) -> Option<Ticket> {
+        let ticket: Ticket = self.ticket.as_deref()?.parse().ok()?;
+        let uid = match &ticket {
+            Ticket::Found { pod_uid, .. } | Ticket::Join { pod_uid, .. } | Ticket::BlankOk { pod_uid } => pod_uid,
+        };
+        (*uid == self.uid).then_some(ticket)
+    }
+
+    /// The incarnation under which this pod was let in, by founding or by joining.
+    pub fn admitted_as(&self) -> Option<String> {
+        match self.own_ticket() {
+            Some(Ticket::Join { incarnation, .. }) => Some(incarnation),
+            _ => self.incarnation.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod fixtures {
+    use super::MemberPod;
+    use doris_api::member::Inspection;
+    use jiff::Timestamp;
+
+    /// A frontend's pod that waits in the gate on an empty volume.
+    pub fn waiting_pod(ordinal: u32) -> MemberPod {
+        MemberPod {
+            name: format!("c-fe-{ordinal}"),
+            uid: format!("uid-{ordinal}"),
+            ordinal,
+            fqdn: format!("c-fe-{ordinal}.x"),
+            ip: Some(std::net::IpAddr::from([10, 0, 0, u8::try_from(ordinal).unwrap_or(0) + 1])),
+            deleting: false,
+            running: true,
+            ready: false,
+            started_at: Some(Timestamp::UNIX_EPOCH),
+            restarts: 0,
+            ended: None,
+            waiting: None,
+            claim_uid: Some(format!("claim-{ordinal}")),
+            ticket: None,
+            incarnation: None,
+            inspection: Some(Inspection { mounted: true, ..Inspection::default() }),
+        }
+    }
+}
