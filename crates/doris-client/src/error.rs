@@ -48,3 +48,35 @@ pub enum Error {
         cause: String,
     },
 }
+
+impl Error {
+    /// Whether the statement may have been done although no answer says so: its outcome has to be read back.
+    pub fn outcome_is_unknown(&self) -> bool {
+        matches!(self, Self::Timeout { .. } | Self::Lost { .. })
+    }
+
+    /// Whether the login was refused (wrong password, unknown account).
+    pub fn is_login_refused(&self) -> bool {
+        matches!(self, Self::Refused { code: 1045, .. })
+    }
+
+    /// Whether Doris refused because the wanted member or account is there already.
+    pub fn says_already_exists(&self) -> bool {
+        self.refusal_contains(&["already exist", "has already in brokers"])
+    }
+
+    /// Whether Doris refused because the member or account is not there. Doris writes both "exist" and "exists".
+    pub fn says_does_not_exist(&self) -> bool {
+        self.refusal_contains(&["does not exist", "has not in brokers"])
+    }
+
+    /// Whether the frontend has no master to work with at the moment.
+    pub fn says_not_ready(&self) -> bool {
+        self.refusal_contains(&["catalog is not ready", "Env is not ready", "Master FE is not ready", "ForwardToMasterException"])
+    }
+
+    /// Texts are searched for within the message, because its beginning differs between versions and paths.
+    fn refusal_contains(&self, texts: &[&str]) -> bool {
+        matches!(self, Self::Refused { message, .. } if texts.iter().any(|text| message.contains(text)))
+    }
+}
