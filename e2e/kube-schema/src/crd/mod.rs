@@ -1,0 +1,14 @@
+//! Custom resources: their definitions and what these demand of an object.
+mod bounds;
+mod cel;
+mod cel_types;
+mod definition;
+mod openapi;
+mod structural;
+mod validate;
+
+pub use bounds::Checks;
+pub use cel::Rules;
+pub use definition::{Column, CustomKind, Definition, ScalePaths, Version, default_definition, established_status};
+pub(crate) use openapi::{validate_object, Outcome};
+pub use validate::validate_definition;
