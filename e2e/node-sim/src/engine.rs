@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::sync::Notify;
 
-/// Files that a container sees from ConfigMaps, Secrets and the downward API, by absolute path.
+/// Files that a container sees from `ConfigMap`s, Secrets and the downward API, by absolute path.
 /// They change while the container runs, as a kubelet's files do.
 #[derive(Clone, Debug, Default)]
 pub struct FileView(Arc<Mutex<BTreeMap<String, String>>>);
@@ -46,7 +46,7 @@ pub struct Mount {
     pub path: String,
     /// Path inside the volume, empty for its root.
     pub sub_path: String,
-    /// Name of the PersistentVolume; `None` for volumes that live as long as the pod.
+    /// Name of the `PersistentVolume`; `None` for volumes that live as long as the pod.
     pub volume: Option<String>,
     /// Capacity in the API's notation, if the volume has one.
     pub capacity: Option<String>,
@@ -140,7 +140,7 @@ pub trait Engine: Send + Sync + 'static {
     fn names_changed(&self, namespace: &str, names: &BTreeMap<String, Vec<Ipv4Addr>>) {
         let _ = (namespace, names);
     }
-    /// A volume (by name of its PersistentVolume) lost its content.
+    /// A volume (by name of its `PersistentVolume`) lost its content.
     fn volume_lost(&self, volume: &str) {
         let _ = volume;
     }

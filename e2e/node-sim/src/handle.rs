@@ -29,7 +29,7 @@ pub struct NodeSim {
 impl NodeSim {
     /// Starts nodes, provisioner and kubelets as tasks of the current runtime. Returns at once; an
     /// API server that is not reachable yet is tried again.
-    pub fn start(client: Client, engine: Arc<dyn Engine>, options: Options) -> Self {
+    pub fn start(client: &Client, engine: Arc<dyn Engine>, options: Options) -> Self {
         let (notes, received) = mpsc::unbounded_channel();
         let (storage_notes, storage_received) = mpsc::unbounded_channel();
         let faults = Faults { missing_images: options.missing_images.clone(), ..Faults::default() };
@@ -52,11 +52,11 @@ impl NodeSim {
         let caches = &shared.caches;
         tasks.spawn(follow(Api::all(client.clone()), caches.classes.clone(), notes.clone(), Touched::Class));
         tasks.spawn(follow(Api::all(client.clone()), caches.volumes.clone(), notes.clone(), Touched::Volume));
-        tasks.spawn(follow(everywhere(&client), caches.claims.clone(), notes.clone(), Touched::Claim));
-        tasks.spawn(follow(everywhere(&client), caches.config_maps.clone(), notes.clone(), Touched::ConfigMap));
-        tasks.spawn(follow(everywhere(&client), caches.secrets.clone(), notes.clone(), Touched::Secret));
-        tasks.spawn(follow(everywhere(&client), caches.services.clone(), notes.clone(), Touched::Service));
-        tasks.spawn(follow(everywhere(&client), caches.pods.clone(), notes, Touched::Pod));
+        tasks.spawn(follow(everywhere(client), caches.claims.clone(), notes.clone(), Touched::Claim));
+        tasks.spawn(follow(everywhere(client), caches.config_maps.clone(), notes.clone(), Touched::ConfigMap));
+        tasks.spawn(follow(everywhere(client), caches.secrets.clone(), notes.clone(), Touched::Secret));
+        tasks.spawn(follow(everywhere(client), caches.services.clone(), notes.clone(), Touched::Service));
+        tasks.spawn(follow(everywhere(client), caches.pods.clone(), notes, Touched::Pod));
         tasks.spawn(kubelet::dispatch(shared.clone(), names.clone(), storage_notes, received));
         tasks.spawn(provision(shared.clone(), storage_received));
         Self { shared, names, _tasks: tasks }
@@ -130,7 +130,9 @@ impl NodeSim {
     pub fn miss_images(&self, images: BTreeSet<String>) {
         lock(&self.shared.faults).missing_images = images;
         let wakers: Vec<_> = lock(&self.shared.wakers).values().cloned().collect();
-        wakers.iter().for_each(|waker| waker.notify_one());
+        for waker in wakers {
+            waker.notify_one();
+        }
     }
 
     /// Lets mounted files change only after this time; `None` is the configured one.

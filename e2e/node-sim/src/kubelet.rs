@@ -48,9 +48,9 @@ pub(crate) async fn dispatch(
     storage: UnboundedSender<Touched>,
     mut notes: UnboundedReceiver<Touched>,
 ) {
-    let nodes = shared.options.nodes.iter().map(|node| node.name.clone()).collect();
+    let ours = shared.options.nodes.iter().map(|node| node.name.clone()).collect();
     let mut dispatcher =
-        Dispatcher { shared, names, storage, actors: BTreeMap::new(), users: BTreeMap::new(), nodes, tasks: JoinSet::new() };
+        Dispatcher { shared, names, storage, actors: BTreeMap::new(), users: BTreeMap::new(), nodes: ours, tasks: JoinSet::new() };
     let mut batch = Vec::new();
     while notes.recv_many(&mut batch, 1024).await > 0 {
         let mut namespaces = BTreeSet::new();

@@ -1,6 +1,6 @@
 //! Nodes, kubelets and volumes as an ordinary Kubernetes API client, running simulated processes.
 //!
-//! [`NodeSim::start`] registers nodes, provisions claims of its StorageClass and runs every pod that
+//! [`NodeSim::start`] registers nodes, provisions claims of its `StorageClass` and runs every pod that
 //! a scheduler binds to one of its nodes. It needs nothing but a `kube::Client`, so it works against
 //! the in-memory API server and against a real one alike. What a container's process *is* decides an
 //! [`Engine`]: [`Generic`] runs nothing (a process that stays, and Job pods that succeed).

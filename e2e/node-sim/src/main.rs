@@ -42,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
         pod_network: arguments.pod_network,
         ..Options::default()
     };
-    let _nodes = NodeSim::start(client, Arc::new(Generic), options);
+    let _nodes = NodeSim::start(&client, Arc::new(Generic), options);
     tracing::info!(nodes = arguments.nodes, "playing nodes until interrupted");
     tokio::signal::ctrl_c().await.context("cannot wait for a signal")
 }

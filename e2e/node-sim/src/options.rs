@@ -55,7 +55,7 @@ pub enum Binding {
 pub struct Options {
     /// Nodes to register and to play.
     pub nodes: Vec<NodeSpec>,
-    /// Name of the StorageClass to register.
+    /// Name of the `StorageClass` to register.
     pub storage_class: String,
     /// Mark that class as the default one.
     pub default_class: bool,

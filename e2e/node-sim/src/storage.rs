@@ -1,4 +1,4 @@
-//! The StorageClass, and a provisioner and resizer for its claims.
+//! The `StorageClass`, and a provisioner and resizer for its claims.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(crate) const PROVISIONER: &str = "node-sim.local/volumes";
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
-/// Registers the StorageClass.
+/// Registers the `StorageClass`.
 pub(crate) async fn register(shared: &Shared) -> Result<(), kube::Error> {
     let options = &shared.options;
     let default = BTreeMap::from([("storageclass.kubernetes.io/is-default-class".to_owned(), "true".to_owned())]);

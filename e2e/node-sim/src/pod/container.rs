@@ -12,9 +12,9 @@ use super::probes::Prober;
 use crate::engine::{Exit, FileView, Process};
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(10);
-const LAST_BACKOFF: Duration = Duration::from_secs(300);
+const LAST_BACKOFF: Duration = Duration::from_mins(5);
 /// A container that ran this long starts its back-off anew.
-const FORGIVEN: Duration = Duration::from_secs(600);
+const FORGIVEN: Duration = Duration::from_mins(10);
 
 /// Part that a container plays in its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub(crate) struct Ended {
 
 pub(crate) enum State {
     Waiting { reason: String, message: String },
-    Running(Running),
+    Running(Box<Running>),
     Ended(Ended),
 }
 

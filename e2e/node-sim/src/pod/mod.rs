@@ -144,16 +144,15 @@ impl Kubelet {
                 return self.vanish();
             }
             let notify = self.mailbox.notify.clone();
-            match self.wake {
-                Some(at) => tokio::select! {
+            if let Some(at) = self.wake {
+                tokio::select! {
                     biased;
                     () = notify.notified() => self.unpark(),
                     () = tokio::time::sleep_until(at) => {}
-                },
-                None => {
-                    notify.notified().await;
-                    self.unpark();
                 }
+            } else {
+                notify.notified().await;
+                self.unpark();
             }
         }
     }
@@ -268,7 +267,7 @@ impl Kubelet {
             Ok(_) => self.sent = status,
             // Gone or replaced: the watch will say so.
             Err(kube::Error::Api(answer)) if answer.is_not_found() || answer.is_conflict() => {
-                self.wake_at(Instant::now() + Duration::from_secs(1))
+                self.wake_at(Instant::now() + Duration::from_secs(1));
             }
             Err(error) => {
                 tracing::warn!(%error, pod = self.pod.name_any(), "the pod's status is not reported");

@@ -73,9 +73,8 @@ impl Kubelet {
         let slot = self.slot_mut(init, index);
         if let State::Ended(ended) = &slot.state {
             let again = match (slot.part, policy.as_str()) {
-                (Part::Sidecar, _) => true,
+                (Part::Sidecar, _) | (Part::Main, "Always") => true,
                 (Part::Init, policy) => ended.exit.code != 0 && policy != "Never",
-                (Part::Main, "Always") => true,
                 (Part::Main, "OnFailure") => ended.exit.code != 0,
                 (Part::Main, _) => false,
             };
@@ -186,7 +185,16 @@ impl Kubelet {
         let readiness = probe(&spec.readiness_probe);
         let (started, ready) = (startup.is_none(), startup.is_none() && readiness.is_none());
         let liveness = probe(&spec.liveness_probe);
-        slot.state = State::Running(Running { process, since: wall.clone(), stopping: None, startup, liveness, readiness, started, ready });
+        slot.state = State::Running(Box::new(Running {
+            process,
+            since: wall.clone(),
+            stopping: None,
+            startup,
+            liveness,
+            readiness,
+            started,
+            ready,
+        }));
         let name = spec.name.clone();
         self.event(false, Some(&name), "Created", format!("Created container: {name}"));
         self.event(false, Some(&name), "Started", format!("Started container {name}"));
