@@ -1,1 +1,3 @@
 //! End-to-end scenarios, fault plans, the demo and the launcher of a real control plane.
+
+pub mod control_plane;
