@@ -4,7 +4,10 @@
 //! deadlines, plans are pure functions of it, acting writes and registers, reporting applies the
 //! status. Nothing is remembered as the only truth.
 
+pub mod act;
+pub mod cache;
 pub mod identity;
 pub mod observe;
 pub mod plan;
+pub mod report;
 pub mod view;

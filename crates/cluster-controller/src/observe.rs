@@ -1,3 +1,4 @@
 //! Gathering what is so, in Kubernetes and in Doris.
 
+pub mod doris;
 pub mod pods;

@@ -1,5 +1,7 @@
 //! Plans: pure functions from what was observed to what is to be done next.
 
 pub mod accounts;
+pub mod birth;
 pub mod founding;
 pub mod joining;
+pub mod workers;

@@ -1,0 +1,3 @@
+//! Acting: what plans decided, one write or statement after the other.
+
+pub mod accounts;

@@ -1,0 +1,253 @@
+//! Watch caches, indexed by cluster: a reconcile that changes nothing reads only these.
+//!
+//! Each watch runs in a task of its own with a back-off of its own, so that one broken watch
+//! delays no other. Only labelled objects are watched, and only what is looked at is kept: memory
+//! grows with our clusters and with nothing else on the server.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use doris_api::labels;
+use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::api::Api;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::{self, Event};
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+/// A cluster: namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterKey {
+    /// Namespace of the cluster and all that belongs to it.
+    pub namespace: String,
+    /// Name of the cluster.
+    pub name: String,
+}
+
+type Objects<T> = BTreeMap<String, Arc<T>>;
+
+/// The labelled objects of one kind, by cluster and name, each kept as a `T`.
+pub struct Index<T> {
+    objects: RwLock<BTreeMap<ClusterKey, Objects<T>>>,
+    synced: watch::Sender<bool>,
+}
+
+impl<T> Default for Index<T> {
+    fn default() -> Self {
+        Self { objects: RwLock::default(), synced: watch::Sender::new(false) }
+    }
+}
+
+impl<T> Index<T> {
+    /// All objects of a cluster, by name.
+    pub fn of(&self, cluster: &ClusterKey) -> Objects<T> {
+        self.read().get(cluster).cloned().unwrap_or_default()
+    }
+
+    /// One object of a cluster.
+    pub fn get(&self, cluster: &ClusterKey, name: &str) -> Option<Arc<T>> {
+        self.read().get(cluster).and_then(|objects| objects.get(name)).cloned()
+    }
+
+    /// Waits until the first list is complete.
+    pub async fn synced(&self) {
+        // The sender lives as long as the index, so the wait only ends by the value.
+        let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
+    }
+
+    /// Puts an object in at once, so that the next reconcile sees our own write.
+    pub fn put(&self, cluster: &ClusterKey, name: String, object: T) {
+        self.write().entry(cluster.clone()).or_default().insert(name, Arc::new(object));
+    }
+
+    fn remove(&self, cluster: &ClusterKey, name: &str) {
+        let mut all = self.write();
+        if let Some(objects) = all.get_mut(cluster) {
+            objects.remove(name);
+            if objects.is_empty() {
+                all.remove(cluster);
+            }
+        }
+    }
+
+    /// Puts the complete list in the place of all there was; returns whom that concerns.
+    fn replace(&self, fresh: BTreeMap<ClusterKey, Objects<T>>) -> Vec<ClusterKey> {
+        let mut all = self.write();
+        let mut concerned: Vec<ClusterKey> = all.keys().chain(fresh.keys()).cloned().collect();
+        *all = fresh;
+        concerned.sort();
+        concerned.dedup();
+        concerned
+    }
+
+    /// A poisoned lock only means that a reader panicked; the map is whole, for every change is one call.
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<ClusterKey, Objects<T>>> {
+        self.objects.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<ClusterKey, Objects<T>>> {
+        self.objects.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The cluster that an object is labelled with.
+fn cluster_of<K: ResourceExt>(object: &K) -> Option<ClusterKey> {
+    Some(ClusterKey { namespace: object.namespace()?, name: object.labels().get(labels::CLUSTER)?.clone() })
+}
+
+/// Keeps an index up to date until it is dropped, and tells which clusters are touched. `keep`
+/// turns an object into what is kept of it.
+pub async fn follow<K, T>(api: Api<K>, index: Arc<Index<T>>, touched: mpsc::UnboundedSender<ClusterKey>, keep: fn(K) -> T)
+where
+    K: Resource<DynamicType: Clone + Default + Debug> + Clone + Debug + DeserializeOwned + Send + 'static,
+    T: Send + Sync + 'static,
+{
+    // Below the 240 s after which some load balancers drop an idle connection without a word.
+    let config = watcher::Config::default().labels(labels::CLUSTER).timeout(200).page_size(500);
+    let mut fresh: BTreeMap<ClusterKey, Objects<T>> = BTreeMap::new();
+    let mut events = watcher::watcher(api, config).default_backoff().boxed();
+    loop {
+        match events.try_next().await {
+            Ok(Some(event)) => {
+                for cluster in absorb(&index, &mut fresh, event, keep) {
+                    // Nobody listens any more only when the controller ends.
+                    let _ = touched.unbounded_send(cluster);
+                }
+            }
+            Ok(None) => return,
+            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a watch failed and is taken up again"),
+        }
+    }
+}
+
+fn absorb<K: ResourceExt, T>(
+    index: &Index<T>,
+    fresh: &mut BTreeMap<ClusterKey, Objects<T>>,
+    event: Event<K>,
+    keep: fn(K) -> T,
+) -> Vec<ClusterKey> {
+    match event {
+        Event::Init => {
+            fresh.clear();
+            Vec::new()
+        }
+        Event::InitApply(object) => {
+            if let Some(cluster) = cluster_of(&object) {
+                let name = object.name_any();
+                fresh.entry(cluster).or_default().insert(name, Arc::new(keep(object)));
+            }
+            Vec::new()
+        }
+        Event::InitDone => {
+            let concerned = index.replace(std::mem::take(fresh));
+            index.synced.send_replace(true);
+            concerned
+        }
+        Event::Apply(object) => {
+            let Some(cluster) = cluster_of(&object) else { return Vec::new() };
+            index.put(&cluster, object.name_any(), keep(object));
+            vec![cluster]
+        }
+        Event::Delete(object) => {
+            let Some(cluster) = cluster_of(&object) else { return Vec::new() };
+            index.remove(&cluster, &object.name_any());
+            vec![cluster]
+        }
+    }
+}
+
+/// Which version of an object the server has; all that is kept of objects that are only written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// Uid.
+    pub uid: String,
+    /// Resource version.
+    pub version: String,
+    /// It is being deleted.
+    pub deleting: bool,
+}
+
+impl Stamp {
+    /// The stamp of any object.
+    pub fn of<K: ResourceExt>(object: &K) -> Self {
+        Self {
+            uid: object.uid().unwrap_or_default(),
+            version: object.resource_version().unwrap_or_default(),
+            deleting: object.meta().deletion_timestamp.is_some(),
+        }
+    }
+}
+
+/// A pod without what no plan looks at.
+pub fn slim_pod(mut pod: Pod) -> Pod {
+    pod.metadata.managed_fields = None;
+    if let Some(spec) = &mut pod.spec {
+        let volumes = spec.volumes.take().unwrap_or_default();
+        let node_name = spec.node_name.take();
+        *spec = k8s_openapi::api::core::v1::PodSpec {
+            node_name,
+            volumes: Some(volumes.into_iter().filter(|volume| volume.persistent_volume_claim.is_some()).collect()),
+            ..k8s_openapi::api::core::v1::PodSpec::default()
+        };
+    }
+    pod
+}
+
+/// A claim without its field ownership.
+pub fn slim_claim(mut claim: PersistentVolumeClaim) -> PersistentVolumeClaim {
+    claim.metadata.managed_fields = None;
+    claim
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::runtime::watcher::Event;
+
+    use super::{ClusterKey, Index, Stamp, absorb};
+
+    fn object(cluster: &str, name: &str, version: &str) -> ConfigMap {
+        serde_json::from_value(serde_json::json!({
+            "metadata": {"namespace": "n", "name": name, "resourceVersion": version, "uid": name, "labels": {"doris-operator.dev/cluster": cluster}}
+        }))
+        .expect("a ConfigMap")
+    }
+
+    fn key(name: &str) -> ClusterKey {
+        ClusterKey { namespace: "n".into(), name: name.into() }
+    }
+
+    fn stamps(index: &Index<Stamp>, cluster: &str) -> Vec<String> {
+        index.of(&key(cluster)).into_iter().map(|(name, stamp)| format!("{name}@{}", stamp.version)).collect()
+    }
+
+    #[test]
+    fn objects_are_found_by_the_cluster_they_are_labelled_with() {
+        let (index, mut fresh) = (Index::<Stamp>::default(), BTreeMap::new());
+        let mut see = |event| absorb(&index, &mut fresh, event, |object: ConfigMap| Stamp::of(&object));
+        assert_eq!(see(Event::Apply(object("a", "x", "1"))), [key("a")]);
+        assert_eq!(see(Event::Apply(object("b", "y", "2"))), [key("b")]);
+        assert_eq!(see(Event::Apply(object("a", "x", "3"))), [key("a")]);
+        assert_eq!(stamps(&index, "a"), ["x@3"]);
+        assert_eq!(see(Event::Delete(object("a", "x", "3"))), [key("a")]);
+        assert!(stamps(&index, "a").is_empty());
+        assert_eq!(stamps(&index, "b"), ["y@2"]);
+    }
+
+    #[test]
+    fn a_new_list_replaces_all_and_touches_those_that_lost_an_object() {
+        let (index, mut fresh) = (Index::<Stamp>::default(), BTreeMap::new());
+        let mut see = |event| absorb(&index, &mut fresh, event, |object: ConfigMap| Stamp::of(&object));
+        see(Event::Apply(object("gone", "x", "1")));
+        see(Event::Init);
+        see(Event::InitApply(object("new", "y", "2")));
+        assert_eq!(see(Event::InitDone), [key("gone"), key("new")]);
+        assert!(stamps(&index, "gone").is_empty());
+        assert!(*index.synced.borrow());
+    }
+}

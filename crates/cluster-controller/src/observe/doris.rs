@@ -1,0 +1,187 @@
+//! What Doris says: every frontend of itself, and the proven master of all the others.
+
+use std::net::IpAddr;
+
+use doris_client::elect::{MasterVerdict, NoMaster};
+use doris_client::{
+    Backend, Broker, Endpoint, Error, Frontend, FrontendTarget, FrontendView, Journals, Login, Session, Transport, find_and_prove_master,
+    http, probe_frontends,
+};
+
+use crate::plan::accounts::{self, Candidate, Outcome};
+use crate::plan::founding::Founder;
+use crate::view::MemberPod;
+
+/// Doris' code for a refused user or password.
+const ACCESS_DENIED: u16 = 1045;
+
+/// The frontends' ports that we talk to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrontendPorts {
+    /// Journal.
+    pub edit_log: u16,
+    /// HTTP.
+    pub http: u16,
+    /// MySQL protocol.
+    pub query: u16,
+}
+
+impl FrontendPorts {
+    /// Where to ask one frontend.
+    pub fn target(self, host: &str, ip: IpAddr) -> FrontendTarget {
+        FrontendTarget { host: host.to_owned(), http: Endpoint { ip, port: self.http }, query: Endpoint { ip, port: self.query } }
+    }
+}
+
+/// What was seen of a founded cluster.
+pub struct Doris {
+    /// What every frontend says of itself.
+    pub views: Vec<FrontendView>,
+    /// The accepted master, or why there is none.
+    pub verdict: MasterVerdict,
+    /// The rows on the self-declared master's connection.
+    pub frontends: Vec<Frontend>,
+    /// Backends and compute nodes; only with a master.
+    pub backends: Vec<Backend>,
+    /// Brokers; only with a master.
+    pub brokers: Vec<Broker>,
+    /// The session with the accepted master: read, check and act on this one.
+    pub session: Option<Session>,
+}
+
+impl Doris {
+    /// The accepted master's FQDN.
+    pub fn master(&self) -> Option<&str> {
+        match &self.verdict {
+            MasterVerdict::Accepted { host } => Some(host),
+            MasterVerdict::Refused(_) => None,
+        }
+    }
+
+    /// The operator's account was refused by the one that says it is master.
+    pub fn is_denied(&self) -> bool {
+        matches!(&self.verdict, MasterVerdict::Refused(NoMaster::NoSession { error }) if is_denied(error))
+    }
+
+    /// The journal id that a frontend told of itself.
+    pub fn journal_of(&self, host: &str) -> Option<u64> {
+        self.views.iter().find(|view| view.target.host == host).and_then(FrontendView::journal_id)
+    }
+}
+
+/// Whether Doris refused user or password.
+pub fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Refused { code: ACCESS_DENIED, .. })
+}
+
+/// Asks a founded cluster. Reads only, under the client's deadlines.
+pub async fn observe(
+    transport: &dyn Transport,
+    targets: &[FrontendTarget],
+    login: &Login,
+    journals: &mut Journals,
+) -> Result<Doris, Error> {
+    let search = find_and_prove_master(transport, targets, login, journals).await;
+    let mut doris = Doris {
+        views: search.views,
+        verdict: search.verdict,
+        frontends: search.frontends,
+        backends: Vec::new(),
+        brokers: Vec::new(),
+        session: search.session,
+    };
+    if let Some(session) = &mut doris.session {
+        doris.backends = session.backends().await?;
+        doris.brokers = session.brokers().await?;
+    }
+    Ok(doris)
+}
+
+/// The one frontend of a cluster that is being founded, and a session with it.
+pub struct Founding {
+    /// What it says of itself.
+    pub founder: Founder,
+    /// A session as operator or root, and by which login.
+    pub session: Option<(Session, Candidate)>,
+    /// Every stored login was refused.
+    pub locked_out: bool,
+}
+
+/// Asks the founding frontend about itself. `login` gives a candidate's account, if one is stored.
+pub async fn observe_founder(
+    transport: &dyn Transport,
+    pod: &MemberPod,
+    ports: FrontendPorts,
+    login: impl Fn(Candidate) -> Option<Login>,
+    journals: &mut Journals,
+) -> Founding {
+    let mut seen = Founding { founder: Founder::default(), session: None, locked_out: false };
+    let Some(ip) = pod.ip else { return seen };
+    seen.founder.port_open = transport.port_is_open(Endpoint { ip, port: ports.edit_log }).await;
+    if !seen.founder.port_open {
+        return seen;
+    }
+    let target = ports.target(&pod.fqdn, ip);
+    let mut views = probe_frontends(transport, std::slice::from_ref(&target), None).await;
+    journals.observe(tokio::time::Instant::now(), &mut views);
+    if !views.iter().all(FrontendView::claims_to_be_master) {
+        return seen;
+    }
+    match log_in(transport, target.query, login).await {
+        Entry::In(session, candidate) => seen.session = Some((session, candidate)),
+        Entry::LockedOut => seen.locked_out = true,
+        Entry::Unclear => {}
+    }
+    if let Some((session, _)) = &mut seen.session
+        && let Ok(rows) = session.frontends().await
+        && let [own] = rows.as_slice()
+    {
+        seen.founder.alone_and_master = own.host == pod.fqdn && own.is_master && own.current_connected;
+        seen.founder.cluster_id = own.cluster_id.map(|id| id.to_string());
+        seen.founder.node_name = Some(own.name.clone());
+    }
+    seen
+}
+
+/// How the tries to log in ended.
+pub enum Entry {
+    /// Logged in, by this candidate.
+    In(Session, Candidate),
+    /// Every candidate was denied.
+    LockedOut,
+    /// Something other than a password was in the way.
+    Unclear,
+}
+
+/// Tries the stored logins in their order, once each.
+pub async fn log_in(transport: &dyn Transport, endpoint: Endpoint, login: impl Fn(Candidate) -> Option<Login>) -> Entry {
+    let mut tried: Vec<(Candidate, Outcome)> = Vec::new();
+    loop {
+        let accounts::Step::Try(candidate) = accounts::plan(&tried, |candidate| login(candidate).is_some()) else {
+            let unclear = tried.iter().any(|(_, outcome)| *outcome == Outcome::Unclear);
+            return if unclear { Entry::Unclear } else { Entry::LockedOut };
+        };
+        let Some(account) = login(candidate) else { return Entry::Unclear };
+        match Session::open(transport, endpoint, &account).await {
+            Ok(session) => return Entry::In(session, candidate),
+            Err(error) if is_denied(&error) => tried.push((candidate, Outcome::Denied)),
+            Err(_) => tried.push((candidate, Outcome::Unclear)),
+        }
+    }
+}
+
+/// Whether every frontend that runs accepts the operator's account (followers replay it).
+pub async fn accepts_everywhere(transport: &dyn Transport, targets: &[FrontendTarget], login: &Login) -> bool {
+    for target in targets {
+        match Session::open(transport, target.query, login).await {
+            Ok(session) => session.close().await,
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+/// Whether the frontend at an address runs a process that answers HTTP.
+pub async fn answers_http(transport: &dyn Transport, ip: IpAddr, ports: FrontendPorts) -> bool {
+    http::frontend_metrics(transport, Endpoint { ip, port: ports.http }).await.is_ok()
+}
