@@ -7,11 +7,13 @@
 pub mod cluster;
 pub mod component;
 pub mod conditions;
+pub mod crd;
 pub mod labels;
 pub mod member;
 pub mod names;
 pub mod ports;
 pub mod rules;
+pub mod validation;
 pub mod version;
 
 pub use cluster::{DorisCluster, DorisClusterSpec, DorisClusterStatus};
