@@ -6,7 +6,8 @@
 //! 1. [`decode::decode`]: the body becomes a typed object (unknown fields, wrong types, quantities, pruning);
 //! 2. for a PATCH [`patch::json_patch`], [`patch::merge_patch`] or [`patch::strategic_merge`] on the live object, then `decode` of the result,
 //!    or [`apply::apply`] for server-side apply;
-//! 3. [`prepare::for_create`] or [`prepare::for_update`]: what a request may not touch is reset, the generation is counted;
+//! 3. [`prepare::for_create`] or [`prepare::for_update`]: what a request may not touch is reset, the generation is counted (an update is
+//!    defaulted for that);
 //! 4. [`defaults::apply`];
 //! 5. [`validate::create`] or [`validate::update`], turned into a 422 by [`error::invalid`];
 //! 6. [`apply::track_update`] for anything but an apply: who owns which field.

@@ -10,5 +10,5 @@ mod validate;
 pub use bounds::Checks;
 pub use cel::Rules;
 pub use definition::{Column, CustomKind, Definition, ScalePaths, Version, default_definition, established_status};
-pub(crate) use openapi::{validate_object, Outcome};
+pub(crate) use openapi::validate_object;
 pub use validate::validate_definition;

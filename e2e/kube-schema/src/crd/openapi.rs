@@ -4,13 +4,7 @@ use serde_json::Value;
 use crate::error::FieldError;
 use crate::Kind;
 
-/// What a validation found.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    /// Refused fields.
-    pub errors: Vec<FieldError>,
-}
-
-pub(crate) fn validate_object(_kind: &Kind, _object: &Value, _old: Option<&Value>) -> Outcome {
-    Outcome::default()
+/// What is wrong with a custom resource; `old` for an update.
+pub(crate) fn validate_object(_kind: &Kind, _object: &Value, _old: Option<&Value>) -> Vec<FieldError> {
+    Vec::new()
 }
