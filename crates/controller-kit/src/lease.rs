@@ -1,0 +1,13 @@
+//! Leases: read, then PUT with the version that was read. Never applied, never deleted.
+
+mod elector;
+mod operation;
+mod record;
+
+pub use elector::{ElectionSettings, LeaderElector};
+pub use operation::{Fence, Holding, LeaseError, Operation, OperationLeases};
+
+#[cfg(test)]
+mod server;
+#[cfg(test)]
+mod tests;

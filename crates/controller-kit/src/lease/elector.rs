@@ -1,0 +1,138 @@
+//! Electing one leader among the replicas of a controller.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Client;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::record::{self, Record, RequestError, Watched, Written};
+use crate::clock::Clock;
+use crate::leadership::Leadership;
+
+/// Which Lease, as whom, for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElectionSettings {
+    /// Namespace of the Lease.
+    pub namespace: String,
+    /// Name of the Lease.
+    pub name: String,
+    /// Who we are: different for every process, also for two containers of one pod.
+    pub identity: String,
+    /// How long a holder may be silent before others take over.
+    pub duration: Duration,
+}
+
+/// Takes the Lease when it is free, renews it, and gives it up at the end.
+pub struct LeaderElector {
+    record: Record,
+    settings: ElectionSettings,
+    clock: Arc<dyn Clock>,
+    leadership: Leadership,
+    watched: Watched,
+    last_renewal: Option<Instant>,
+}
+
+impl LeaderElector {
+    /// Prepares an election; nothing is sent yet.
+    pub fn new(client: Client, settings: ElectionSettings, clock: Arc<dyn Clock>) -> Self {
+        let record = Record::new(client, &settings.namespace, &settings.name, settings.duration / 3);
+        let leadership = Leadership::new(clock.clone());
+        Self { record, settings, clock, leadership, watched: Watched::default(), last_renewal: None }
+    }
+
+    /// The leadership to check at every write.
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
+    }
+
+    /// Runs until stopped, then gives the Lease up. Stop it only after the last write was sent.
+    ///
+    /// Ends by itself if leadership is lost: what was begun as leader is best ended with the process.
+    pub async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let was_leader = self.last_renewal.is_some();
+            let wait = self.step().await;
+            if was_leader && self.last_renewal.is_none() {
+                tracing::warn!(lease = self.settings.name, "leadership is lost");
+                return;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = sleep(wait) => {}
+            }
+        }
+        self.release().await;
+    }
+
+    /// One look and at most one write. Tells how long to wait for the next.
+    async fn step(&mut self) -> Duration {
+        let asked = self.clock.instant();
+        match self.try_hold(asked).await {
+            Ok(true) => {
+                self.last_renewal = Some(asked);
+                // Writing ends a third before others may take over.
+                self.leadership.renewed(asked, self.settings.duration * 2 / 3);
+            }
+            Ok(false) => self.lose(),
+            Err(error) => {
+                tracing::warn!(lease = self.settings.name, error = %error, "the leader Lease cannot be renewed");
+                if self.last_renewal.is_some_and(|renewed| self.clock.instant().duration_since(renewed) >= self.settings.duration) {
+                    self.lose();
+                }
+            }
+        }
+        if self.last_renewal.is_some() { self.settings.duration / 3 } else { (self.settings.duration / 6).min(Duration::from_secs(2)) }
+    }
+
+    fn lose(&mut self) {
+        self.last_renewal = None;
+        self.leadership.ended();
+    }
+
+    /// Whether we hold the Lease after this.
+    async fn try_hold(&mut self, now: Instant) -> Result<bool, RequestError> {
+        // A conflict with ourselves (somebody edited a label) is worth one more look.
+        for _ in 0..2 {
+            let read = self.record.get().await?;
+            if read.as_ref().is_some_and(|read| !self.may_take(read, now)) {
+                return Ok(false);
+            }
+            let spec = record::held(read.as_ref(), &self.settings.identity, self.settings.duration, self.clock.now());
+            if let Written::Done(lease) = self.record.put(read.as_ref(), spec, Vec::new()).await? {
+                self.watched.note(&lease, now);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn may_take(&mut self, read: &Lease, now: Instant) -> bool {
+        let unchanged_for = self.watched.note(read, now);
+        match record::holder(read) {
+            None => true,
+            Some(holder) if holder == self.settings.identity => true,
+            Some(_) => unchanged_for >= record::duration(read, self.settings.duration),
+        }
+    }
+
+    async fn release(mut self) {
+        if self.last_renewal.is_none() {
+            return;
+        }
+        self.lose();
+        let given_up = async {
+            let Some(read) = self.record.get().await? else { return Ok(()) };
+            if record::holder(&read) == Some(self.settings.identity.as_str()) {
+                self.record.put(Some(&read), record::released(&read, self.clock.now()), Vec::new()).await?;
+            }
+            Ok::<(), RequestError>(())
+        };
+        if let Err(error) = given_up.await {
+            // It runs out by itself.
+            tracing::warn!(lease = self.settings.name, error = %error, "the leader Lease could not be given up");
+        }
+    }
+}
