@@ -106,11 +106,6 @@ impl FieldError {
         Self::new(Reason::NotFound, field, format!("Not found: {}", crate::value::go_json(value)))
     }
 
-    pub(crate) fn with_reason(mut self, reason: Reason) -> Self {
-        self.reason = reason;
-        self
-    }
-
     /// The cause of a `Status`.
     pub fn cause(&self) -> Cause {
         Cause { reason: self.reason.as_str().to_owned(), message: self.message.clone(), field: self.field.clone() }

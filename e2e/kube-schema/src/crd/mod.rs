@@ -4,6 +4,7 @@ mod cel;
 mod cel_types;
 mod definition;
 mod openapi;
+mod scale;
 mod structural;
 mod validate;
 
