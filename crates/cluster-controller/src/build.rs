@@ -1,0 +1,55 @@
+//! What a cluster consists of, as pure functions of its spec and identity: no object here depends
+//! on what is running, so the same input gives the same bytes.
+
+mod budget;
+mod config;
+mod config_map;
+mod container;
+mod context;
+mod merge;
+mod network;
+mod pod;
+mod probe;
+mod security;
+mod service;
+mod stateful_set;
+mod volume;
+
+pub use budget::{budget, budget_api_version};
+pub use config::{Rendered, is_live_key, render};
+pub use config_map::{config_revision, gate, scripts, scripts_name};
+pub use context::{BuildError, Context, IdentityFacts};
+pub use merge::strategic_merge;
+pub use network::network_policies;
+pub use service::{access_service, members_service};
+pub use stateful_set::{SetInput, stateful_set, storage_layout};
+
+use doris_api::{Component, DorisClusterSpec};
+
+/// The components that a spec asks for. Observers are a set of their own, made when there are any.
+pub fn components(spec: &DorisClusterSpec) -> Vec<Component> {
+    Component::ALL
+        .into_iter()
+        .filter(|component| match component {
+            Component::FeObserver => spec.fe.observers > 0,
+            component => spec.member(*component).is_some(),
+        })
+        .collect()
+}
+
+/// First ten hexadecimal digits of a SHA-256: enough to name revisions of one object.
+fn short_hash(text: &str) -> String {
+    use sha2::Digest as _;
+    use std::fmt::Write as _;
+    let digest = sha2::Sha256::digest(text.as_bytes());
+    digest.iter().take(5).fold(String::new(), |mut hash, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    })
+}
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! ConfigMaps: scripts, configuration revisions, expectations of the gate.
+
+use std::collections::BTreeMap;
+
+use doris_api::{Component, labels, names};
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use super::{Context, Rendered, short_hash};
+use crate::script::FILES;
+
+/// Name of the ConfigMap with the scripts of this build of the controller.
+pub fn scripts_name(cluster: &str) -> String {
+    names::scripts(cluster, &short_hash(&FILES.map(|(_, text)| text).join("\0")))
+}
+
+/// The scripts. A new text is a new object: a pod never starts with scripts that its template
+/// does not name.
+pub fn scripts(context: &Context<'_>) -> ConfigMap {
+    ConfigMap {
+        metadata: context.metadata(scripts_name(&context.name), labels::of_cluster(&context.name)),
+        immutable: (context.kubernetes_minor >= 21).then_some(true),
+        data: Some(FILES.into_iter().map(|(key, text)| (key.to_owned(), text.to_owned())).collect()),
+        ..ConfigMap::default()
+    }
+}
+
+/// One revision of a component's configuration. Not immutable: keys that Doris takes over while
+/// it runs are updated in every revision in use.
+pub fn config_revision(context: &Context<'_>, component: Component, rendered: &Rendered) -> ConfigMap {
+    let component = config_owner(component);
+    ConfigMap {
+        metadata: context.component_metadata(names::config(&context.name, component, &rendered.revision), component),
+        data: Some(BTreeMap::from([(component.process().config_file().to_owned(), rendered.text())])),
+        ..ConfigMap::default()
+    }
+}
+
+/// Followers and observers share their configuration.
+pub(super) fn config_owner(component: Component) -> Component {
+    if component == Component::FeObserver { Component::Fe } else { component }
+}
+
+/// What a member's metadata is expected to be.
+pub fn gate(context: &Context<'_>) -> ConfigMap {
+    let mut data = BTreeMap::from([(names::GATE_EPOCH.to_owned(), format!("{}\n", context.identity.epoch))]);
+    if let Some(cluster_id) = &context.identity.cluster_id {
+        data.insert(names::GATE_CLUSTER_ID.to_owned(), format!("{cluster_id}\n"));
+    }
+    ConfigMap {
+        metadata: context.metadata(names::gate(&context.name), labels::of_cluster(&context.name)),
+        data: Some(data),
+        ..ConfigMap::default()
+    }
+}
