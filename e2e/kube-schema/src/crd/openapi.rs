@@ -33,6 +33,14 @@ pub(crate) fn validate_object(kind: &Kind, object: &Value, old: Option<&Value>) 
     errors
 }
 
+/// What is wrong with a value, the rules in the Common Expression Language apart.
+pub(super) fn validate_value(schema: &Schema, value: &Value) -> Vec<FieldError> {
+    let mut walk = Walk { ratchet: false, is_update: false, errors: Vec::new(), duplicates: Vec::new() };
+    walk.value(schema, value, None, "");
+    walk.errors.extend(walk.duplicates);
+    walk.errors
+}
+
 fn is_blocking(error: &FieldError) -> bool {
     matches!(error.reason, Reason::NotSupported | Reason::Required | Reason::TooLong | Reason::TooMany | Reason::TypeInvalid)
 }
