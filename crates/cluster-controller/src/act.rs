@@ -1,3 +1,6 @@
 //! Acting: what plans decided, one write or statement after the other.
 
 pub mod accounts;
+pub mod children;
+pub mod identity;
+pub mod pods;

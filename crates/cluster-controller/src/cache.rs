@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use doris_api::labels;
@@ -27,7 +28,33 @@ pub struct ClusterKey {
     pub name: String,
 }
 
-type Objects<T> = BTreeMap<String, Arc<T>>;
+impl ClusterKey {
+    /// The key of a cluster.
+    pub fn of<K: ResourceExt>(cluster: &K) -> Self {
+        Self { namespace: cluster.namespace().unwrap_or_default(), name: cluster.name_any() }
+    }
+}
+
+/// An object and what tells its versions apart.
+struct Entry<T> {
+    uid: Option<String>,
+    version: Option<u64>,
+    object: Arc<T>,
+}
+
+impl<T> Entry<T> {
+    fn new<K: ResourceExt>(object: K, keep: impl FnOnce(K) -> T) -> Self {
+        let version = object.resource_version().and_then(|version| version.parse().ok());
+        Self { uid: object.uid(), version, object: Arc::new(keep(object)) }
+    }
+
+    /// The same object as it was before another version: an event that our own write has overtaken.
+    fn is_before(&self, other: &Self) -> bool {
+        self.uid == other.uid && matches!((self.version, other.version), (Some(own), Some(theirs)) if own < theirs)
+    }
+}
+
+type Objects<T> = BTreeMap<String, Entry<T>>;
 
 /// The labelled objects of one kind, by cluster and name, each kept as a `T`.
 pub struct Index<T> {
@@ -43,13 +70,15 @@ impl<T> Default for Index<T> {
 
 impl<T> Index<T> {
     /// All objects of a cluster, by name.
-    pub fn of(&self, cluster: &ClusterKey) -> Objects<T> {
-        self.read().get(cluster).cloned().unwrap_or_default()
+    pub fn of(&self, cluster: &ClusterKey) -> BTreeMap<String, Arc<T>> {
+        let all = self.read();
+        let objects = all.get(cluster).into_iter().flatten();
+        objects.map(|(name, entry)| (name.clone(), entry.object.clone())).collect()
     }
 
     /// One object of a cluster.
     pub fn get(&self, cluster: &ClusterKey, name: &str) -> Option<Arc<T>> {
-        self.read().get(cluster).and_then(|objects| objects.get(name)).cloned()
+        self.read().get(cluster).and_then(|objects| objects.get(name)).map(|entry| entry.object.clone())
     }
 
     /// Waits until the first list is complete.
@@ -58,9 +87,14 @@ impl<T> Index<T> {
         let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
     }
 
-    /// Puts an object in at once, so that the next reconcile sees our own write.
-    pub fn put(&self, cluster: &ClusterKey, name: String, object: T) {
-        self.write().entry(cluster.clone()).or_default().insert(name, Arc::new(object));
+    /// Puts the answer to our own write in at once, so that the next reconcile sees it.
+    pub fn put<K: ResourceExt>(&self, cluster: &ClusterKey, object: K, keep: impl FnOnce(K) -> T) {
+        let (name, entry) = (object.name_any(), Entry::new(object, keep));
+        let mut all = self.write();
+        let objects = all.entry(cluster.clone()).or_default();
+        if !objects.get(&name).is_some_and(|known| entry.is_before(known)) {
+            objects.insert(name, entry);
+        }
     }
 
     fn remove(&self, cluster: &ClusterKey, name: &str) {
@@ -137,7 +171,7 @@ fn absorb<K: ResourceExt, T>(
         Event::InitApply(object) => {
             if let Some(cluster) = cluster_of(&object) {
                 let name = object.name_any();
-                fresh.entry(cluster).or_default().insert(name, Arc::new(keep(object)));
+                fresh.entry(cluster).or_default().insert(name, Entry::new(object, keep));
             }
             Vec::new()
         }
@@ -148,7 +182,7 @@ fn absorb<K: ResourceExt, T>(
         }
         Event::Apply(object) => {
             let Some(cluster) = cluster_of(&object) else { return Vec::new() };
-            index.put(&cluster, object.name_any(), keep(object));
+            index.put(&cluster, object, keep);
             vec![cluster]
         }
         Event::Delete(object) => {
@@ -164,20 +198,27 @@ fn absorb<K: ResourceExt, T>(
 pub struct Stamp {
     /// Uid.
     pub uid: String,
-    /// Resource version.
+    /// Changes whenever something may have changed that we write.
     pub version: String,
-    /// It is being deleted.
-    pub deleting: bool,
 }
 
 impl Stamp {
-    /// The stamp of any object.
+    /// The stamp of any object. Where the server counts generations, a change of the status alone
+    /// leaves it as it is.
     pub fn of<K: ResourceExt>(object: &K) -> Self {
-        Self {
-            uid: object.uid().unwrap_or_default(),
-            version: object.resource_version().unwrap_or_default(),
-            deleting: object.meta().deletion_timestamp.is_some(),
-        }
+        let meta = object.meta();
+        let version = match meta.generation {
+            Some(generation) => {
+                let mut hasher = std::hash::DefaultHasher::new();
+                (&meta.labels, &meta.annotations, &meta.finalizers, &meta.deletion_timestamp.is_some()).hash(&mut hasher);
+                for owner in meta.owner_references.iter().flatten() {
+                    (&owner.uid, owner.controller, owner.block_owner_deletion).hash(&mut hasher);
+                }
+                format!("{generation}-{:x}", hasher.finish())
+            }
+            None => object.resource_version().unwrap_or_default(),
+        };
+        Self { uid: object.uid().unwrap_or_default(), version }
     }
 }
 
@@ -237,6 +278,16 @@ mod tests {
         assert_eq!(see(Event::Delete(object("a", "x", "3"))), [key("a")]);
         assert!(stamps(&index, "a").is_empty());
         assert_eq!(stamps(&index, "b"), ["y@2"]);
+    }
+
+    #[test]
+    fn an_event_that_our_own_write_has_overtaken_is_not_believed() {
+        let (index, mut fresh) = (Index::<Stamp>::default(), BTreeMap::new());
+        index.put(&key("a"), object("a", "x", "9"), |object| Stamp::of(&object));
+        absorb(&index, &mut fresh, Event::Apply(object("a", "x", "7")), |object: ConfigMap| Stamp::of(&object));
+        assert_eq!(stamps(&index, "a"), ["x@9"]);
+        absorb(&index, &mut fresh, Event::Apply(object("a", "x", "10")), |object: ConfigMap| Stamp::of(&object));
+        assert_eq!(stamps(&index, "a"), ["x@10"]);
     }
 
     #[test]

@@ -5,9 +5,15 @@
 //! status. Nothing is remembered as the only truth.
 
 pub mod act;
+pub mod build;
 pub mod cache;
+pub mod context;
+pub mod controller;
+pub mod error;
 pub mod identity;
 pub mod observe;
 pub mod plan;
 pub mod report;
+pub mod round;
+pub mod script;
 pub mod view;

@@ -49,10 +49,10 @@ pub async fn establish(session: &mut Session, by: Candidate, identity: &Identity
     session.grant(GlobalRight::Admin, OPERATOR_USER).await?;
     session.set_password(&account(ADMIN, identity.admin_wanted(given.admin.as_ref()))).await?;
     // Last: whatever fails before leaves a root login that works.
-    if by != Candidate::RootWanted {
-        session.set_own_password(identity.root_wanted(given.root.as_ref())).await?;
+    match by {
+        Candidate::RootApplied | Candidate::RootEmpty => session.set_own_password(identity.root_wanted(given.root.as_ref())).await,
+        Candidate::RootWanted | Candidate::Operator | Candidate::OperatorNext => Ok(()),
     }
-    Ok(())
 }
 
 fn account(user: &str, password: &Password) -> Login {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use doris_client::elect::{MasterVerdict, NoMaster};
 use doris_client::{
     Backend, Broker, Endpoint, Error, Frontend, FrontendTarget, FrontendView, Journals, Login, Session, Transport, find_and_prove_master,
-    http, probe_frontends,
+    probe_frontends,
 };
 
 use crate::plan::accounts::{self, Candidate, Outcome};
@@ -45,8 +45,6 @@ pub struct Doris {
     pub backends: Vec<Backend>,
     /// Brokers; only with a master.
     pub brokers: Vec<Broker>,
-    /// The session with the accepted master: read, check and act on this one.
-    pub session: Option<Session>,
 }
 
 impl Doris {
@@ -80,21 +78,16 @@ pub async fn observe(
     targets: &[FrontendTarget],
     login: &Login,
     journals: &mut Journals,
-) -> Result<Doris, Error> {
+) -> Result<(Doris, Option<Session>), Error> {
     let search = find_and_prove_master(transport, targets, login, journals).await;
-    let mut doris = Doris {
-        views: search.views,
-        verdict: search.verdict,
-        frontends: search.frontends,
-        backends: Vec::new(),
-        brokers: Vec::new(),
-        session: search.session,
-    };
-    if let Some(session) = &mut doris.session {
+    let mut doris =
+        Doris { views: search.views, verdict: search.verdict, frontends: search.frontends, backends: Vec::new(), brokers: Vec::new() };
+    let mut session = search.session;
+    if let Some(session) = &mut session {
         doris.backends = session.backends().await?;
         doris.brokers = session.brokers().await?;
     }
-    Ok(doris)
+    Ok((doris, session))
 }
 
 /// The one frontend of a cluster that is being founded, and a session with it.
@@ -127,7 +120,7 @@ pub async fn observe_founder(
     if !views.iter().all(FrontendView::claims_to_be_master) {
         return seen;
     }
-    match log_in(transport, target.query, login).await {
+    match log_in(transport, target.query, &accounts::FOUNDING, login).await {
         Entry::In(session, candidate) => seen.session = Some((session, candidate)),
         Entry::LockedOut => seen.locked_out = true,
         Entry::Unclear => {}
@@ -154,10 +147,15 @@ pub enum Entry {
 }
 
 /// Tries the stored logins in their order, once each.
-pub async fn log_in(transport: &dyn Transport, endpoint: Endpoint, login: impl Fn(Candidate) -> Option<Login>) -> Entry {
+pub async fn log_in(
+    transport: &dyn Transport,
+    endpoint: Endpoint,
+    order: &[Candidate],
+    login: impl Fn(Candidate) -> Option<Login>,
+) -> Entry {
     let mut tried: Vec<(Candidate, Outcome)> = Vec::new();
     loop {
-        let accounts::Step::Try(candidate) = accounts::plan(&tried, |candidate| login(candidate).is_some()) else {
+        let accounts::Step::Try(candidate) = accounts::plan(order, &tried, |candidate| login(candidate).is_some()) else {
             let unclear = tried.iter().any(|(_, outcome)| *outcome == Outcome::Unclear);
             return if unclear { Entry::Unclear } else { Entry::LockedOut };
         };
@@ -168,20 +166,4 @@ pub async fn log_in(transport: &dyn Transport, endpoint: Endpoint, login: impl F
             Err(_) => tried.push((candidate, Outcome::Unclear)),
         }
     }
-}
-
-/// Whether every frontend that runs accepts the operator's account (followers replay it).
-pub async fn accepts_everywhere(transport: &dyn Transport, targets: &[FrontendTarget], login: &Login) -> bool {
-    for target in targets {
-        match Session::open(transport, target.query, login).await {
-            Ok(session) => session.close().await,
-            Err(_) => return false,
-        }
-    }
-    true
-}
-
-/// Whether the frontend at an address runs a process that answers HTTP.
-pub async fn answers_http(transport: &dyn Transport, ip: IpAddr, ports: FrontendPorts) -> bool {
-    http::frontend_metrics(transport, Endpoint { ip, port: ports.http }).await.is_ok()
 }

@@ -1,6 +1,7 @@
 //! From Pod objects to the facts that plans look at.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use doris_api::component::Component;
 use doris_api::member::{Inspection, TICKET_ANNOTATION};
@@ -28,7 +29,7 @@ pub struct Place<'a> {
 pub fn members<'a>(
     place: Place<'_>,
     pods: impl IntoIterator<Item = &'a Pod>,
-    claims: &BTreeMap<String, PersistentVolumeClaim>,
+    claims: &BTreeMap<String, Arc<PersistentVolumeClaim>>,
 ) -> BTreeMap<Component, Vec<MemberPod>> {
     let mut members: BTreeMap<Component, Vec<MemberPod>> = BTreeMap::new();
     for pod in pods {
@@ -42,7 +43,13 @@ pub fn members<'a>(
     members
 }
 
-fn member(place: Place<'_>, pod: &Pod, component: Component, ordinal: u32, claims: &BTreeMap<String, PersistentVolumeClaim>) -> MemberPod {
+fn member(
+    place: Place<'_>,
+    pod: &Pod,
+    component: Component,
+    ordinal: u32,
+    claims: &BTreeMap<String, Arc<PersistentVolumeClaim>>,
+) -> MemberPod {
     let status = pod.status.as_ref();
     let main = status.and_then(|status| find(status.container_statuses.as_deref(), component.process().name()));
     let inspect = status.and_then(|status| find(status.init_container_statuses.as_deref(), names::INSPECT_CONTAINER));
@@ -115,8 +122,8 @@ fn unscheduled(pod: &Pod) -> Option<String> {
 }
 
 /// The claim that holds a frontend's metadata or a backend's first storage root.
-fn claim_uid(pod: &Pod, claims: &BTreeMap<String, PersistentVolumeClaim>) -> Option<String> {
+fn claim_uid(pod: &Pod, claims: &BTreeMap<String, Arc<PersistentVolumeClaim>>) -> Option<String> {
     let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
     let name = volumes.iter().find_map(|volume| volume.persistent_volume_claim.as_ref()).map(|source| source.claim_name.as_str())?;
-    claims.get(name).and_then(ResourceExt::uid)
+    claims.get(name).and_then(|claim| claim.uid())
 }

@@ -52,12 +52,17 @@ pub enum Step {
     LockedOut,
 }
 
-const ORDER: [Candidate; 5] =
+/// Order while the cluster is being founded. Root alone can finish a set-up that was broken off:
+/// the operator's account may be there already and lack a right.
+pub const FOUNDING: [Candidate; 3] = [Candidate::RootWanted, Candidate::RootApplied, Candidate::RootEmpty];
+
+/// Order in a founded cluster.
+pub const FOUNDED: [Candidate; 5] =
     [Candidate::Operator, Candidate::OperatorNext, Candidate::RootApplied, Candidate::RootWanted, Candidate::RootEmpty];
 
 /// Decides from the logins tried so far. `has` tells which candidates have a stored password.
-pub fn plan(tried: &[(Candidate, Outcome)], has: impl Fn(Candidate) -> bool) -> Step {
-    for candidate in ORDER.into_iter().filter(|candidate| has(*candidate)) {
+pub fn plan(order: &[Candidate], tried: &[(Candidate, Outcome)], has: impl Fn(Candidate) -> bool) -> Step {
+    for candidate in order.iter().copied().filter(|candidate| has(*candidate)) {
         match tried.iter().find(|(known, _)| *known == candidate).map(|(_, outcome)| *outcome) {
             None => return Step::Try(candidate),
             Some(Outcome::Unclear) => return Step::Wait,
@@ -80,7 +85,7 @@ pub fn plan(tried: &[(Candidate, Outcome)], has: impl Fn(Candidate) -> bool) -> 
 mod tests {
     use super::Candidate::{Operator, OperatorNext, RootApplied, RootEmpty, RootWanted};
     use super::Outcome::{Denied, Unclear, Works};
-    use super::{Candidate, Outcome, Step, plan};
+    use super::{Candidate, FOUNDED, FOUNDING, Outcome, Step, plan};
 
     fn fresh(candidate: Candidate) -> bool {
         matches!(candidate, Operator | RootWanted | RootEmpty)
@@ -98,7 +103,7 @@ mod tests {
             (&[(Operator, Unclear)], Step::Wait),
         ];
         for (tried, step) in table {
-            assert_eq!(plan(tried, fresh), step, "{tried:?}");
+            assert_eq!(plan(&FOUNDED, tried, fresh), step, "{tried:?}");
         }
     }
 
@@ -111,18 +116,26 @@ mod tests {
                 .map(|candidate| (candidate, Denied))
                 .chain([(stop, Unclear)])
                 .collect();
-            assert_eq!(plan(&tried, fresh), Step::Wait);
+            assert_eq!(plan(&FOUNDED, &tried, fresh), Step::Wait);
         }
     }
 
     #[test]
     fn a_crash_during_rotation_is_finished_by_promotion() {
-        assert_eq!(plan(&[(Operator, Denied), (OperatorNext, Works)], |_| true), Step::PromoteNext);
+        assert_eq!(plan(&FOUNDED, &[(Operator, Denied), (OperatorNext, Works)], |_| true), Step::PromoteNext);
     }
 
     #[test]
     fn root_with_the_applied_password_is_brought_to_the_wanted_one() {
         let tried = [(Operator, Denied), (OperatorNext, Denied), (RootApplied, Works)];
-        assert_eq!(plan(&tried, |_| true), Step::Establish { by: RootApplied, set_root: true });
+        assert_eq!(plan(&FOUNDED, &tried, |_| true), Step::Establish { by: RootApplied, set_root: true });
+    }
+
+    #[test]
+    fn while_founding_only_root_is_tried_since_the_operator_may_lack_a_right() {
+        assert_eq!(plan(&FOUNDING, &[], |_| true), Step::Try(RootWanted));
+        let step = plan(&FOUNDING, &[(RootWanted, Denied), (RootApplied, Works)], |_| true);
+        assert_eq!(step, Step::Establish { by: RootApplied, set_root: true });
+        assert_eq!(plan(&FOUNDING, &[(RootWanted, Denied), (RootApplied, Denied), (RootEmpty, Denied)], |_| true), Step::LockedOut);
     }
 }

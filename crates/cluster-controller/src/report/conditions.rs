@@ -1,14 +1,13 @@
 //! `Ready`, `Reconciling` and `Stalled`, in the way that every GitOps tool reads them.
 
-use doris_api::conditions::{READY, RECONCILING, STALLED, reason};
+use controller_kit::conditions::{Conditions, Progress};
+use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{Facts, Finding, count};
 
-/// Longest message of a condition.
-const MAX_MESSAGE: usize = 32_768;
 /// Longest text in the `STATUS` column.
 const MAX_SUMMARY: usize = 120;
 
@@ -34,49 +33,25 @@ pub fn summary(is_ready: bool, facts: &Facts) -> String {
 
 /// The conditions that the cluster-controller owns.
 pub fn all(cluster: &DorisCluster, facts: &Facts, old: &[Condition], now: Timestamp) -> Vec<Condition> {
-    let is_ready = is_ready(cluster, facts);
-    let members = missing_members(cluster, facts);
-    let waiting = facts.waits.first().cloned().unwrap_or_else(|| Finding::new(reason::MEMBERS_MISSING, members.clone()));
-    let pending = facts.stalls.first().cloned().unwrap_or_else(|| Finding { message: told(&facts.waits, &members), ..waiting.clone() });
-    let make = |type_: &str, holds: bool, finding: Finding| {
-        let condition = Condition {
-            type_: type_.to_owned(),
-            status: if holds { "True" } else { "False" }.to_owned(),
-            reason: finding.reason.to_owned(),
-            message: cut(&finding.message, MAX_MESSAGE),
-            observed_generation: cluster.metadata.generation,
-            last_transition_time: Time(now),
-        };
-        keep_transition_time(old, condition)
-    };
-    let well = || Finding::new(reason::AS_SPECIFIED, running(cluster, facts));
-    vec![
-        make(READY, is_ready, if is_ready { well() } else { pending.clone() }),
-        make(RECONCILING, !is_ready && facts.stalls.is_empty(), if is_ready { well() } else { pending.clone() }),
-        make(
-            STALLED,
-            !facts.stalls.is_empty(),
-            if facts.stalls.is_empty() {
-                Finding::new(reason::AS_SPECIFIED, "nothing keeps the work from going on")
-            } else {
-                Finding { message: told(&facts.stalls, ""), ..pending }
-            },
-        ),
-    ]
+    let mut conditions = Conditions::new(old, cluster.metadata.generation, now);
+    conditions.set_progress(&progress(cluster, facts));
+    conditions.finish()
 }
 
-/// A condition that did not change keeps the time of its last change.
-fn keep_transition_time(old: &[Condition], mut new: Condition) -> Condition {
-    if let Some(before) = old.iter().find(|before| before.type_ == new.type_ && before.status == new.status) {
-        new.last_transition_time = before.last_transition_time.clone();
+fn progress(cluster: &DorisCluster, facts: &Facts) -> Progress {
+    if let Some(stall) = facts.stalls.first() {
+        return Progress::Stalled { reason: stall.reason, message: told(&facts.stalls) };
     }
-    new
+    if is_ready(cluster, facts) {
+        return Progress::Ready { message: running(cluster, facts) };
+    }
+    match facts.waits.first() {
+        Some(wait) => Progress::Reconciling { reason: wait.reason, message: told(&facts.waits) },
+        None => Progress::Reconciling { reason: reason::MEMBERS_MISSING, message: missing_members(cluster, facts) },
+    }
 }
 
-fn told(findings: &[Finding], otherwise: &str) -> String {
-    if findings.is_empty() {
-        return otherwise.to_owned();
-    }
+fn told(findings: &[Finding]) -> String {
     findings.iter().map(|finding| finding.message.as_str()).collect::<Vec<_>>().join("; ")
 }
 

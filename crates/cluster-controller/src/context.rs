@@ -1,0 +1,164 @@
+//! What every reconcile works with.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use controller_kit::apply::Applier;
+use controller_kit::clock::Clock;
+use controller_kit::leadership::WriteGate;
+use doris_api::labels;
+use doris_client::{Journals, Password, Transport, generate_password};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::Client;
+use tokio::time::Instant;
+
+use crate::act::accounts::UserPasswords;
+use crate::act::identity::Stored;
+use crate::cache::{ClusterKey, Index, Stamp};
+
+/// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
+pub const SIBLINGS: &[&str] = &["doris-scaler", "doris-failover-watcher", "doris-monitoring-provisioner", "doris-backup-scheduler"];
+
+/// The watch caches.
+#[derive(Default)]
+pub struct Caches {
+    /// Members' pods.
+    pub pods: Arc<Index<Pod>>,
+    /// Members' claims.
+    pub claims: Arc<Index<PersistentVolumeClaim>>,
+    /// StatefulSets: what is there and how many members it has.
+    pub sets: Arc<Index<SetView>>,
+    /// Services.
+    pub services: Arc<Index<Stamp>>,
+    /// ConfigMaps.
+    pub config_maps: Arc<Index<Stamp>>,
+    /// Secrets.
+    pub secrets: Arc<Index<Stamp>>,
+    /// PodDisruptionBudgets.
+    pub budgets: Arc<Index<Stamp>>,
+    /// NetworkPolicies.
+    pub policies: Arc<Index<Stamp>>,
+}
+
+/// What is kept of a StatefulSet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetView {
+    /// Which version it is.
+    pub stamp: Stamp,
+    /// Members it is to have.
+    pub replicas: i32,
+}
+
+impl SetView {
+    /// The view of a set.
+    pub fn of(set: &StatefulSet) -> Self {
+        let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+        Self { stamp: Stamp::of(set), replicas }
+    }
+}
+
+/// A kind that is cached by its stamp alone.
+pub trait Stamped: kube::Resource {
+    /// The cache of the kind.
+    fn index(caches: &Caches) -> &Index<Stamp>;
+}
+
+macro_rules! stamped {
+    ($($kind:ty => $field:ident),*) => {
+        $(impl Stamped for $kind {
+            fn index(caches: &Caches) -> &Index<Stamp> {
+                &caches.$field
+            }
+        })*
+    };
+}
+
+stamped!(Service => services, ConfigMap => config_maps, Secret => secrets, PodDisruptionBudget => budgets, NetworkPolicy => policies);
+
+/// What is remembered of one cluster. All of it can be lost at any time: it only spares work.
+#[derive(Default)]
+pub struct Memory {
+    /// The identity as we last read or wrote it.
+    pub identity: Option<Stored>,
+    /// The passwords that the user gives, and when they were read.
+    pub passwords: Option<(Instant, UserPasswords)>,
+    /// Journal ids of the frontends over time.
+    pub journals: Journals,
+    /// The master and its journal id in the round before.
+    pub master_journal: Option<(String, u64)>,
+    /// Until when no login is tried again after a refusal: Doris may lock accounts.
+    pub no_login_before: Option<Instant>,
+    /// What was applied and is known to be in place.
+    pub applied: crate::act::children::AppliedMemory,
+    /// The last findings that an Event told.
+    pub told: Option<(&'static str, String)>,
+}
+
+/// Everything a reconcile needs.
+pub struct Context {
+    /// Kubernetes.
+    pub client: Client,
+    /// Doris.
+    pub transport: Arc<dyn Transport>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether we may write.
+    pub gate: Arc<dyn WriteGate>,
+    /// Server-side apply.
+    pub applier: Applier,
+    /// Watch caches.
+    pub caches: Caches,
+    /// Minor version of the API server.
+    pub kubernetes_minor: u32,
+    /// Namespace that the controllers run in.
+    pub operator_namespace: Option<String>,
+    /// Randomness for ids and passwords.
+    random: Mutex<fastrand::Rng>,
+    memories: Mutex<BTreeMap<ClusterKey, Arc<tokio::sync::Mutex<Memory>>>>,
+}
+
+impl Context {
+    /// Puts a context together. `seed` makes ids and passwords of tests repeatable; programs pass none.
+    pub fn new(client: Client, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, gate: Arc<dyn WriteGate>, seed: Option<u64>) -> Self {
+        let applier = Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), clock.clone());
+        let random = Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));
+        Self {
+            client,
+            transport,
+            clock,
+            gate,
+            applier,
+            caches: Caches::default(),
+            kubernetes_minor: 36,
+            operator_namespace: None,
+            random,
+            memories: Mutex::default(),
+        }
+    }
+
+    /// What is remembered of a cluster.
+    pub fn memory(&self, cluster: &ClusterKey) -> Arc<tokio::sync::Mutex<Memory>> {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).entry(cluster.clone()).or_default().clone()
+    }
+
+    /// Forgets a cluster that is gone.
+    pub fn forget(&self, cluster: &ClusterKey) {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster);
+        self.applier.forget(&cluster.namespace, &cluster.name);
+    }
+
+    /// A new password.
+    pub fn new_password(&self) -> Password {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        generate_password(|| random.u64(..))
+    }
+
+    /// A new identity id.
+    pub fn new_id(&self) -> String {
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        format!("{:016x}", random.u64(..))
+    }
+}

@@ -1,0 +1,232 @@
+//! The controller: watches, the queue of clusters, and what happens around a round.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use controller_kit::apply::StatusWrite;
+use controller_kit::report::{Failures, ReconcileError as _, full_text};
+use doris_api::DorisCluster;
+use doris_api::conditions::reason;
+use futures::channel::mpsc;
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::utils::Backoff;
+use kube::runtime::{Controller, watcher};
+use kube::{Resource, ResourceExt as _};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::{self, ClusterKey, Index, Stamp};
+use crate::context::{Context, SetView};
+use crate::error::Error;
+use crate::report::{self, Facts, Finding};
+use crate::round::Round;
+
+/// A round that takes longer is given up: one slow cluster delays no other for ever.
+const ROUND_LIMIT: Duration = Duration::from_secs(120);
+/// Until the next look at a cluster that is on its way.
+const BUSY: Duration = Duration::from_secs(2);
+/// Until the next look at a cluster that is as it should be.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// How a controller is run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Namespaces to look after; all if empty.
+    pub namespaces: Vec<String>,
+    /// Rounds at the same time.
+    pub concurrency: u16,
+    /// Seed of the jitter between tries.
+    pub seed: u64,
+}
+
+/// What the reconcile function gets.
+struct Shared {
+    ctx: Arc<Context>,
+    failures: Failures,
+}
+
+/// Runs until it is told to stop; rounds under way are finished.
+pub async fn run(ctx: Arc<Context>, settings: Settings, stop: CancellationToken) {
+    let (touched, touches) = mpsc::unbounded();
+    let mut watches = JoinSet::new();
+    follow_everything(&ctx, &settings, &touched, &mut watches);
+    wait_for_caches(&ctx).await;
+    let shared = Arc::new(Shared { ctx: ctx.clone(), failures: Failures::new(settings.seed) });
+    // The cluster kind itself is watched by the controller, in one namespace or in all.
+    let clusters: Api<DorisCluster> = match settings.namespaces.as_slice() {
+        [one] => Api::namespaced(ctx.client.clone(), one),
+        _ => Api::all(ctx.client.clone()),
+    };
+    let stopped = stop.clone();
+    Controller::new(clusters, watcher::Config::default().timeout(200).page_size(500))
+        .reconcile_on(requests(touches))
+        .trigger_backoff(Capped::default())
+        .with_config(kube::runtime::controller::Config::default().concurrency(settings.concurrency).debounce(Duration::from_millis(100)))
+        .graceful_shutdown_on(async move { stopped.cancelled().await })
+        .run(reconcile, |_, error, _| Action::requeue(error.again_in), shared)
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                tracing::debug!(error = &error as &dyn std::error::Error, "a round ended early");
+            }
+        })
+        .await;
+    watches.shutdown().await;
+}
+
+fn requests(touches: mpsc::UnboundedReceiver<ClusterKey>) -> impl Stream<Item = ObjectRef<DorisCluster>> {
+    touches.map(|key| ObjectRef::new(&key.name).within(&key.namespace))
+}
+
+/// One watch a kind and namespace, each in a task of its own.
+fn follow_everything(ctx: &Context, settings: &Settings, touched: &mpsc::UnboundedSender<ClusterKey>, watches: &mut JoinSet<()>) {
+    let caches = &ctx.caches;
+    let mut places: Vec<Option<&str>> = settings.namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
+    if places.is_empty() {
+        places.push(None);
+    }
+    for place in places {
+        let touch = || touched.clone();
+        watches.spawn(cache::follow(api::<Pod>(ctx, place), caches.pods.clone(), touch(), cache::slim_pod));
+        watches.spawn(cache::follow(api::<PersistentVolumeClaim>(ctx, place), caches.claims.clone(), touch(), cache::slim_claim));
+        watches.spawn(cache::follow(api::<StatefulSet>(ctx, place), caches.sets.clone(), touch(), |set| SetView::of(&set)));
+        watches.spawn(stamps::<Service>(ctx, place, &caches.services, touch()));
+        watches.spawn(stamps::<ConfigMap>(ctx, place, &caches.config_maps, touch()));
+        watches.spawn(stamps::<Secret>(ctx, place, &caches.secrets, touch()));
+        watches.spawn(stamps::<PodDisruptionBudget>(ctx, place, &caches.budgets, touch()));
+        watches.spawn(stamps::<NetworkPolicy>(ctx, place, &caches.policies, touch()));
+    }
+}
+
+fn api<K>(ctx: &Context, place: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+{
+    place.map_or_else(|| Api::all(ctx.client.clone()), |namespace| Api::namespaced(ctx.client.clone(), namespace))
+}
+
+/// Follows the metadata of a kind: of objects that we only write, the version is enough.
+fn stamps<K>(
+    ctx: &Context,
+    place: Option<&str>,
+    index: &Arc<Index<Stamp>>,
+    touched: mpsc::UnboundedSender<ClusterKey>,
+) -> impl Future<Output = ()> + use<K>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + Send + 'static,
+{
+    let api: Api<PartialObjectMeta<K>> = api(ctx, place);
+    cache::follow(api, index.clone(), touched, |object| Stamp::of(&object))
+}
+
+/// A decision on a half-filled cache would take what is there for missing.
+async fn wait_for_caches(ctx: &Context) {
+    let caches = &ctx.caches;
+    tokio::join!(caches.pods.synced(), caches.claims.synced(), caches.sets.synced());
+    tokio::join!(
+        caches.services.synced(),
+        caches.config_maps.synced(),
+        caches.secrets.synced(),
+        caches.budgets.synced(),
+        caches.policies.synced()
+    );
+}
+
+/// A round that failed, and when the next one is due.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct Failed {
+    text: String,
+    again_in: Duration,
+}
+
+async fn reconcile(cluster: Arc<DorisCluster>, shared: Arc<Shared>) -> Result<Action, Failed> {
+    let key = ClusterKey::of(cluster.as_ref());
+    let name = format!("{}/{}", key.namespace, key.name);
+    if cluster.metadata.deletion_timestamp.is_some() {
+        // What goes is owned and goes by itself; identity and volumes stay.
+        shared.ctx.forget(&key);
+        shared.failures.forget(&name);
+        return Ok(Action::await_change());
+    }
+    let fail = |error: &Error| Failed { text: full_text(error), again_in: shared.failures.after_error(&name, error.retry()) };
+    let (facts, outcome) = round(&shared.ctx, &cluster, &key).await;
+    let reported = write_status(&shared.ctx, &cluster, &facts).await;
+    if let Err(error) = outcome.and(reported) {
+        tracing::warn!(cluster = name, error = full_text(&error), "a round failed");
+        return Err(fail(&error));
+    }
+    shared.failures.after_success(&name);
+    let is_settled = facts.waits.is_empty() && facts.stalls.is_empty() && facts.is_fresh;
+    Ok(Action::requeue(if is_settled { IDLE } else { BUSY }))
+}
+
+/// Runs one round under its deadline. The facts tell of its failure, too.
+async fn round(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey) -> (Facts, Result<(), Error>) {
+    let memory = ctx.memory(key);
+    let mut memory = memory.lock().await;
+    let mut round = Round::new(ctx, cluster, key, &mut memory);
+    let outcome = match tokio::time::timeout(ROUND_LIMIT, round.run()).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            round
+                .facts
+                .waits
+                .push(Finding::new(reason::UNKNOWN, format!("a look at the cluster took longer than {} s", ROUND_LIMIT.as_secs())));
+            Ok(())
+        }
+    };
+    let mut facts = std::mem::take(&mut round.facts);
+    if let Err(error) = &outcome {
+        let finding = Finding::new(error.reason(), full_text(error));
+        if error.needs_a_person() {
+            facts.stalls.insert(0, finding);
+        } else if !matches!(error.retry(), controller_kit::report::Retry::Short | controller_kit::report::Retry::OnChange) {
+            facts.waits.insert(0, finding);
+        }
+    }
+    (facts, outcome)
+}
+
+/// Writes the status if it differs.
+async fn write_status(ctx: &Context, cluster: &DorisCluster, facts: &Facts) -> Result<(), Error> {
+    let failed = |source| Error::Apply { object: format!("the status of DorisCluster {}", cluster.name_any()), source };
+    let status = report::status(cluster, facts, ctx.clock.now());
+    let status = serde_json::to_value(&status).map_err(|error| Error::Build(format!("the status is no JSON: {error}")))?;
+    if let StatusWrite::TakenBack { from } = ctx.applier.apply_status(cluster, &status).await.map_err(failed)? {
+        tracing::warn!(cluster = cluster.name_any(), managers = from.join(", "), "somebody else had written our status; it was taken back");
+    }
+    Ok(())
+}
+
+/// Doubles from 200 ms to 2 s: all triggers share this back-off, so it must stay short.
+#[derive(Clone, Debug)]
+struct Capped(Duration);
+
+impl Default for Capped {
+    fn default() -> Self {
+        Self(Duration::from_millis(200))
+    }
+}
+
+impl Iterator for Capped {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let wait = self.0;
+        self.0 = (wait * 2).min(Duration::from_secs(2));
+        Some(wait)
+    }
+}
+
+impl Backoff for Capped {
+    fn reset(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,89 @@
+//! What a reconcile can fail of. One type drives Event, condition, metric label and retry delay.
+
+use controller_kit::apply::ApplyError;
+use controller_kit::leadership::NotLeader;
+use controller_kit::report::{Category, ReconcileError, Retry};
+
+use crate::identity::IdentityError;
+
+/// An error of one reconcile.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An object of ours was not written.
+    #[error("{object}: {source}")]
+    Apply {
+        /// Kind and name.
+        object: String,
+        /// Why.
+        source: ApplyError,
+    },
+    /// The API server could not be read.
+    #[error("reading {what}: {source}")]
+    Read {
+        /// What was read.
+        what: &'static str,
+        /// Why not.
+        source: kube::Error,
+    },
+    /// The identity Secret is not one.
+    #[error("{secret}: {source}; restore it from a copy, nothing is done before")]
+    Identity {
+        /// Name of the Secret.
+        secret: String,
+        /// What is wrong with it.
+        source: IdentityError,
+    },
+    /// Doris could not be asked or told.
+    #[error("{what}: {source}")]
+    Doris {
+        /// What was asked or told.
+        what: &'static str,
+        /// Why not.
+        source: doris_client::Error,
+    },
+    /// The spec makes an object that cannot be built.
+    #[error("{0}")]
+    Build(String),
+    /// This process may not write any more.
+    #[error(transparent)]
+    NotLeader(#[from] NotLeader),
+}
+
+impl ReconcileError for Error {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Apply { source, .. } => source.reason(),
+            Self::Read { .. } => "ApiServerError",
+            Self::Identity { .. } => "IdentityUnreadable",
+            Self::Doris { .. } => "DorisError",
+            Self::Build(_) => "SpecInvalid",
+            Self::NotLeader(_) => "NotLeader",
+        }
+    }
+
+    fn category(&self) -> Category {
+        match self {
+            Self::Apply { source, .. } => source.category(),
+            Self::Read { .. } | Self::Doris { .. } => Category::Environment,
+            Self::Identity { .. } | Self::Build(_) => Category::User,
+            Self::NotLeader(_) => Category::Race,
+        }
+    }
+
+    fn retry(&self) -> Retry {
+        match self {
+            Self::Apply { source, .. } => source.retry(),
+            Self::Read { .. } | Self::Identity { .. } => Retry::Backoff,
+            // Doris answers again within seconds or is looked at by the next round anyhow.
+            Self::Doris { .. } => Retry::Short,
+            Self::Build(_) | Self::NotLeader(_) => Retry::OnChange,
+        }
+    }
+}
+
+impl Error {
+    /// Only a person can mend it.
+    pub fn needs_a_person(&self) -> bool {
+        self.category() == Category::User
+    }
+}

@@ -1,0 +1,159 @@
+//! One reconcile of one cluster: observe, validate, plan, act, and gather what is to be reported.
+
+mod birth;
+mod founded;
+mod founding;
+mod workers;
+
+use std::net::IpAddr;
+
+use doris_api::conditions::reason;
+use doris_api::{Component, DorisCluster, names, ports};
+use doris_client::FrontendTarget;
+
+use crate::act::accounts::UserPasswords;
+use crate::act::children::{self, Stage};
+use crate::act::identity::Stored;
+use crate::cache::ClusterKey;
+use crate::context::{Context, Memory};
+use crate::error::Error;
+use crate::identity::{Identity, Phase};
+use crate::observe::doris::FrontendPorts;
+use crate::observe::pods::{self, Place};
+use crate::report::{Facts, Finding};
+use crate::view::MemberPod;
+
+/// A reconcile under way.
+pub struct Round<'a> {
+    ctx: &'a Context,
+    cluster: &'a DorisCluster,
+    key: &'a ClusterKey,
+    memory: &'a mut Memory,
+    /// What was found so far.
+    pub facts: Facts,
+}
+
+impl<'a> Round<'a> {
+    /// Begins a round.
+    pub fn new(ctx: &'a Context, cluster: &'a DorisCluster, key: &'a ClusterKey, memory: &'a mut Memory) -> Self {
+        Self { ctx, cluster, key, memory, facts: Facts::default() }
+    }
+
+    /// Goes as far as it can now. What it waits for is in the facts.
+    pub async fn run(&mut self) -> Result<(), Error> {
+        self.see_pods();
+        for violation in doris_api::validation::validate(self.cluster) {
+            self.stall(reason::SPEC_INVALID, violation.to_string());
+        }
+        if !self.facts.stalls.is_empty() {
+            // The last good spec stays in force; members are told of as they are.
+            return self.look_only().await;
+        }
+        let Some(given) = self.user_passwords().await? else { return Ok(()) };
+        let Some(stored) = self.identity(&given).await? else { return Ok(()) };
+        self.facts.identity = Some(stored.identity.clone());
+        self.apply(&stored.identity, Stage::Frontends).await?;
+        match stored.identity.phase {
+            Phase::Unfounded | Phase::Founding { .. } => self.found(&stored, &given).await?,
+            Phase::Founded { .. } => self.tend(&stored, &given).await?,
+        }
+        self.tell_of_pods();
+        Ok(())
+    }
+
+    /// A wait that is told with its reason.
+    fn wait(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.facts.waits.push(Finding::new(reason, message));
+    }
+
+    /// Something that a person has to mend.
+    fn stall(&mut self, reason: &'static str, message: impl Into<String>) {
+        self.facts.stalls.push(Finding::new(reason, message));
+    }
+
+    fn see_pods(&mut self) {
+        let pods = self.ctx.caches.pods.of(self.key);
+        let claims = self.ctx.caches.claims.of(self.key);
+        let place = Place { cluster: &self.key.name, namespace: &self.key.namespace, domain: &self.cluster.spec.cluster_domain };
+        self.facts.seen.pods = pods::members(place, pods.values().map(AsRef::as_ref), &claims);
+    }
+
+    /// Applies the objects of a stage and reports what the server refuses.
+    async fn apply(&mut self, identity: &Identity, stage: Stage) -> Result<(), Error> {
+        children::apply(self.ctx, self.cluster, self.key, identity, stage, &mut self.memory.applied).await
+    }
+
+    fn ports(&self) -> FrontendPorts {
+        let port = |port: &ports::Port| self.cluster.spec.port(Component::Fe, port);
+        FrontendPorts { edit_log: port(&ports::FE_EDIT_LOG), http: port(&ports::FE_HTTP), query: port(&ports::FE_QUERY) }
+    }
+
+    /// Where every frontend with a running pod is asked.
+    fn targets(&self) -> Vec<FrontendTarget> {
+        let ports = self.ports();
+        let asked = |pod: &MemberPod| Some(ports.target(&pod.fqdn, pod.ip.filter(|_| pod.running)?));
+        [Component::Fe, Component::FeObserver].into_iter().flat_map(|component| self.facts.seen.of(component)).filter_map(asked).collect()
+    }
+
+    fn pod_by_fqdn(&self, fqdn: &str) -> Option<&MemberPod> {
+        self.facts.seen.pods.values().flatten().find(|pod| pod.fqdn == fqdn)
+    }
+
+    fn address_of(&self, fqdn: &str) -> Option<IpAddr> {
+        self.pod_by_fqdn(fqdn).and_then(|pod| pod.ip)
+    }
+
+    /// Remembers an identity that was just written.
+    fn keep(&mut self, stored: Stored) {
+        self.facts.identity = Some(stored.identity.clone());
+        self.memory.identity = Some(stored);
+    }
+
+    /// Members whose pods do not run, in the words of whoever holds them up.
+    fn tell_of_pods(&mut self) {
+        let mut told = Vec::new();
+        for pod in self.facts.seen.pods.values().flatten() {
+            if let Some(trouble) = pod.waiting.as_ref().filter(|_| !pod.ready) {
+                told.push(Finding::new(reason::WAITING_FOR_PODS, format!("pod {} does not run: {trouble}", pod.name)));
+            }
+        }
+        self.facts.waits.extend(told);
+    }
+
+    /// The passwords that the user gives, read anew when the last reading is old.
+    async fn user_passwords(&mut self) -> Result<Option<UserPasswords>, Error> {
+        const FRESH: std::time::Duration = std::time::Duration::from_secs(600);
+        let now = self.ctx.clock.instant();
+        if let Some((read_at, passwords)) = &self.memory.passwords
+            && now.duration_since(*read_at) < FRESH
+        {
+            return Ok(Some(passwords.clone()));
+        }
+        let read = crate::observe::passwords::read(&self.ctx.client, &self.key.namespace, &self.cluster.spec.auth).await;
+        match read.map_err(|source| Error::Read { what: "the Secrets that spec.auth names", source })? {
+            Ok(passwords) => {
+                self.memory.passwords = Some((now, passwords.clone()));
+                Ok(Some(passwords))
+            }
+            Err(unusable) => {
+                self.stall(reason::SECRET_MISSING, unusable.0);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Only looks at Doris, for the status.
+    async fn look_only(&mut self) -> Result<(), Error> {
+        if let Some(stored) = crate::act::identity::get(self.ctx, self.key).await? {
+            self.facts.identity = Some(stored.identity.clone());
+            if stored.identity.cluster_id().is_some() {
+                self.observe(&stored.identity).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn founder_name(&self) -> String {
+        names::pod(&self.key.name, Component::Fe, 0)
+    }
+}

@@ -1,0 +1,115 @@
+//! The identity at the beginning of a round: as remembered, as read, rebuilt or new.
+
+use doris_api::conditions::reason;
+use doris_api::labels;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt as _};
+
+use super::Round;
+use crate::act::accounts::UserPasswords;
+use crate::act::identity::{self, Stored, fqdn_suffix};
+use crate::error::Error;
+use crate::identity::{Accounts, Identity, Phase};
+use crate::plan::birth::{Birth, ClaimFacts, means_fresh_start, without_identity};
+
+impl Round<'_> {
+    /// The identity, read again only if the cache shows another version. `None`: see the findings.
+    pub(super) async fn identity(&mut self, given: &UserPasswords) -> Result<Option<Stored>, Error> {
+        let name = doris_api::names::identity(&self.key.name);
+        let cached = self.ctx.caches.secrets.get(self.key, &name);
+        if let Some(stored) = &self.memory.identity
+            && !stored.is_outdated(cached.as_deref())
+        {
+            return self.checked(stored.clone());
+        }
+        let stored = match identity::get(self.ctx, self.key).await? {
+            Some(stored) => self.renewed(stored, given).await?,
+            None => match self.born(given).await? {
+                Some(stored) => stored,
+                None => return Ok(None),
+            },
+        };
+        self.keep(stored.clone());
+        self.checked(stored)
+    }
+
+    /// Members are registered by name: names that differ from those of the founding fit no member.
+    fn checked(&mut self, stored: Stored) -> Result<Option<Stored>, Error> {
+        let (now, then) = (fqdn_suffix(self.cluster, self.key), &stored.identity.fqdn_suffix);
+        if stored.identity.cluster_id().is_some() && *then != now {
+            self.stall(
+                reason::ADDRESS_CHANGED,
+                format!(
+                    "the members of this cluster are registered under {then}, and the spec now makes their names end in {now}: \
+                     nothing is started under names that Doris does not know. Set spec.clusterDomain back"
+                ),
+            );
+            return Ok(None);
+        }
+        Ok(Some(stored))
+    }
+
+    /// An identity that was kept while all volumes were deleted: a fresh start is meant.
+    async fn renewed(&mut self, stored: Stored, given: &UserPasswords) -> Result<Stored, Error> {
+        if stored.identity.cluster_id().is_none() || !self.ctx.caches.sets.of(self.key).is_empty() {
+            return Ok(stored);
+        }
+        let (Some(made), Some(cluster)) = (stored.made_at(), self.cluster.creation_timestamp().map(|time| time.0)) else {
+            return Ok(stored);
+        };
+        if cluster <= made {
+            return Ok(stored);
+        }
+        let claims = self.live_claims().await?;
+        if !means_fresh_start(&stored.identity, made, cluster, &claims, 0) {
+            return Ok(stored);
+        }
+        let fresh = self.new_identity(given, self.ctx.new_id(), Phase::Unfounded);
+        identity::replace(self.ctx, self.key, &stored, &fresh).await
+    }
+
+    async fn born(&mut self, given: &UserPasswords) -> Result<Option<Stored>, Error> {
+        let fresh = match without_identity(&self.live_claims().await?) {
+            Birth::New => self.new_identity(given, self.ctx.new_id(), Phase::Unfounded),
+            Birth::Rebuilt { id, cluster_id } => self.new_identity(given, id, Phase::Founded { cluster_id }),
+            Birth::Halt(message) => {
+                self.stall(reason::WRONG_VOLUME, message);
+                return Ok(None);
+            }
+        };
+        identity::create(self.ctx, self.key, &fresh).await.map(Some)
+    }
+
+    fn new_identity(&self, given: &UserPasswords, id: String, phase: Phase) -> Identity {
+        let root_generated = self.ctx.new_password();
+        // The founding frontend takes root's password with its first entry; it is on record before.
+        let root_applied = given.root.clone().unwrap_or_else(|| root_generated.clone());
+        Identity {
+            id,
+            phase,
+            fqdn_suffix: fqdn_suffix(self.cluster, self.key),
+            accounts: Accounts {
+                operator: self.ctx.new_password(),
+                root_generated,
+                root_applied: Some(root_applied),
+                admin_generated: self.ctx.new_password(),
+                ..Accounts::default()
+            },
+            ..Identity::default()
+        }
+    }
+
+    /// Claims of this cluster's name from the server: a stale cache must not make a second founding.
+    async fn live_claims(&self) -> Result<Vec<ClaimFacts>, Error> {
+        let claims: Api<PersistentVolumeClaim> = Api::namespaced(self.ctx.client.clone(), &self.key.namespace);
+        let selector = ListParams::default().labels(&format!("{}={}", labels::CLUSTER, self.key.name));
+        let list = claims.list(&selector).await.map_err(|source| Error::Read { what: "the volume claims", source })?;
+        let facts = |claim: PersistentVolumeClaim| ClaimFacts {
+            name: claim.name_any(),
+            identity: claim.annotations().get(labels::IDENTITY).cloned(),
+            cluster_id: claim.annotations().get(labels::CLUSTER_ID).cloned(),
+        };
+        Ok(list.items.into_iter().map(facts).collect())
+    }
+}

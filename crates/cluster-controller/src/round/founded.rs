@@ -1,0 +1,268 @@
+//! Rounds of a founded cluster: find the master, let members join, keep the record.
+
+use std::collections::BTreeMap;
+
+use doris_api::Component;
+use doris_api::cluster::UnknownMember;
+use doris_api::conditions::reason;
+use doris_client::elect::{MasterVerdict, NoMaster};
+use doris_client::{Error as DorisError, Frontend, FrontendRole, MemberAddress, NodeRole, Session};
+
+use super::Round;
+use crate::act::accounts::{self, UserPasswords};
+use crate::act::children::Stage;
+use crate::act::identity::{self, Stored};
+use crate::act::pods::{Notes, annotate};
+use crate::error::Error;
+use crate::identity::{Identity, KnownFrontend, Phase};
+use crate::observe::doris::{self, Doris, Entry, log_in};
+use crate::plan::accounts::FOUNDED;
+use crate::plan::founding::{Founder, Step as FoundingStep, plan as founding_plan};
+use crate::plan::joining::{FrontendRow, Frontends, Step, plan};
+use crate::report::Known;
+
+/// Doris may lock accounts after refusals: one round of tries a minute.
+const LOGIN_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
+
+impl Round<'_> {
+    /// One round of a founded cluster.
+    pub(super) async fn tend(&mut self, stored: &Stored, given: &UserPasswords) -> Result<(), Error> {
+        let (mut doris, session) = self.observe(&stored.identity).await?;
+        if doris.is_denied() {
+            return self.regain_account(stored, given, &doris).await;
+        }
+        let (Some(master), Some(mut session)) = (doris.master().map(str::to_owned), session) else { return Ok(()) };
+        self.remove_used_ticket(&stored.identity, &doris.frontends).await?;
+        self.join_frontends(&mut doris, &mut session, &master).await?;
+        // A master answers and the operator's account works: the others may start, clients may come.
+        self.apply(&stored.identity, Stage::Workers).await?;
+        self.register_workers(&mut doris, &mut session).await?;
+        session.close().await;
+        self.know(&doris);
+        self.record(stored, &doris).await
+    }
+
+    /// Asks Doris and takes what it says into the facts.
+    pub(super) async fn observe(&mut self, identity: &Identity) -> Result<(Doris, Option<Session>), Error> {
+        let (login, targets) = (accounts::operator(identity), self.targets());
+        let (doris, session) = doris::observe(self.ctx.transport.as_ref(), &targets, &login, &mut self.memory.journals)
+            .await
+            .map_err(|source| Error::Doris { what: "asking the master for its members", source })?;
+        if let MasterVerdict::Refused(why) = &doris.verdict {
+            let finding = match why {
+                NoMaster::SeveralClaim { .. } | NoMaster::ShowsAnother { .. } | NoMaster::StrangerRuns { .. } => reason::TWO_MASTERS,
+                NoMaster::NoMajority { .. } | NoMaster::JournalStands { .. } => reason::NO_QUORUM,
+                _ => reason::WAITING_FOR_MASTER,
+            };
+            self.wait(finding, format!("waiting for a frontend master: {why}"));
+        }
+        self.know(&doris);
+        Ok((doris, session))
+    }
+
+    /// What Doris knows of its members, for the status.
+    pub(super) fn know(&mut self, doris: &Doris) {
+        self.facts.is_fresh = doris.master().is_some();
+        self.facts.master = doris.master().and_then(|host| self.pod_by_fqdn(host)).map(|pod| pod.name.clone());
+        let frontends = doris.frontends.iter().map(|row| {
+            let role = Some(role_name(row.role).to_owned());
+            (row.host.clone(), Known { role, alive: row.alive, backend_id: None, error: row.error.clone() })
+        });
+        let backends = doris.backends.iter().map(|row| {
+            let role = row.role.map(|role| if role == NodeRole::Mix { "mix" } else { "computation" }.to_owned());
+            (row.host.clone(), Known { role, alive: row.alive, backend_id: i64::try_from(row.id).ok(), error: row.error.clone() })
+        });
+        let brokers = doris.brokers.iter().map(|row| {
+            (row.host.clone(), Known { role: Some("broker".into()), alive: row.alive, backend_id: None, error: row.error.clone() })
+        });
+        self.facts.seen.known = frontends.chain(backends).chain(brokers).collect();
+        self.facts.unknown = self.unknown_members(doris);
+    }
+
+    /// Rows whose host is no member's own name. They are told, and never touched.
+    fn unknown_members(&self, doris: &Doris) -> Vec<UnknownMember> {
+        let is_ours = |host: &str| {
+            let pod = host.split('.').next().unwrap_or_default();
+            doris_api::names::parse_pod(&self.key.name, pod).is_some_and(|(component, ordinal)| {
+                let name = doris_api::names::member_fqdn(
+                    &self.key.name,
+                    component,
+                    ordinal,
+                    &self.key.namespace,
+                    &self.cluster.spec.cluster_domain,
+                );
+                name == host && i64::from(ordinal) < i64::from(self.cluster.spec.replicas(component))
+            })
+        };
+        let rows = doris.frontends.iter().map(|row| ("fe", &row.host, row.edit_log_port, row.alive));
+        let rows = rows.chain(doris.backends.iter().map(|row| ("be", &row.host, row.heartbeat_port, row.alive)));
+        rows.chain(doris.brokers.iter().map(|row| ("broker", &row.host, row.port, row.alive)))
+            .filter(|(_, host, _, _)| !is_ours(host))
+            .map(|(component, host, port, alive)| UnknownMember {
+                component: component.into(),
+                host: host.clone(),
+                port: i32::from(port),
+                alive,
+            })
+            .collect()
+    }
+
+    /// The founding ticket is taken off once it was used: a later loss of the volume must not use it again.
+    async fn remove_used_ticket(&mut self, identity: &Identity, rows: &[Frontend]) -> Result<(), Error> {
+        let followers = self.facts.seen.of(Component::Fe);
+        let FoundingStep::RemoveTicket { pod, uid } = founding_plan(identity, followers, &Founder::default(), self.ctx.clock.now()) else {
+            return Ok(());
+        };
+        let fqdn = followers.iter().find(|follower| follower.name == pod).map(|follower| follower.fqdn.clone()).unwrap_or_default();
+        let Some(row) = rows.iter().find(|row| row.host == fqdn) else { return Ok(()) };
+        annotate(self.ctx, self.key, &pod, &uid, &Notes { ticket: None, incarnation: Some(row.name.clone()) }).await?;
+        self.see_pods();
+        Ok(())
+    }
+
+    async fn join_frontends(&mut self, doris: &mut Doris, session: &mut Session, master: &str) -> Result<(), Error> {
+        self.join_once(doris, session, master).await?;
+        // What was just registered may be let in at once.
+        doris.frontends = session.frontends().await.map_err(|source| Error::Doris { what: "listing the frontends", source })?;
+        self.facts.waits.retain(|wait| wait.reason != reason::REGISTERING);
+        self.join_once(doris, session, master).await?;
+        self.memory.master_journal = doris.journal_of(master).map(|id| (master.to_owned(), id));
+        Ok(())
+    }
+
+    async fn join_once(&mut self, doris: &Doris, session: &mut Session, master: &str) -> Result<(), Error> {
+        let port = self.ports().edit_log;
+        let rows: Vec<FrontendRow> = doris.frontends.iter().map(|row| self.joining_row(row, doris, master)).collect();
+        let (followers, observers) = (self.facts.seen.of(Component::Fe).to_vec(), self.facts.seen.of(Component::FeObserver).to_vec());
+        for step in plan(Frontends { followers: &followers, observers: &observers, rows: &rows, port }) {
+            match step {
+                Step::Add { fqdn, role, pod } => self.add_frontend(session, &fqdn, &role, &pod).await?,
+                Step::Ticket { pod, uid, ticket } => {
+                    annotate(self.ctx, self.key, &pod, &uid, &Notes { ticket: Some(ticket), incarnation: None }).await?;
+                    self.see_pods();
+                }
+                Step::LostVolume { fqdn, pod, .. } => self.stall(
+                    reason::JOURNAL_LOST,
+                    format!(
+                        "{pod} is registered in Doris and its metadata volume came back without a journal: it waits in its start gate, because \
+                         under its old name it would vote without what it had acknowledged. Drop it (ALTER SYSTEM DROP FOLLOWER \
+                         \"{fqdn}:{port}\") once all other frontends follow the master; it is then registered and let in anew"
+                    ),
+                ),
+                Step::Wait(message) => self.wait(reason::REGISTERING, message),
+            }
+        }
+        Ok(())
+    }
+
+    fn joining_row(&self, row: &Frontend, doris: &Doris, master: &str) -> FrontendRow {
+        let own = doris.journal_of(&row.host);
+        let reached = self.memory.master_journal.as_ref().filter(|(host, _)| host == master).map(|(_, id)| *id);
+        FrontendRow {
+            host: row.host.clone(),
+            port: row.edit_log_port,
+            name: row.name.clone(),
+            role: role_name(row.role).to_owned(),
+            joined: row.joined,
+            alive: row.alive,
+            follows: row.host == master || matches!((own, reached), (Some(own), Some(reached)) if own >= reached),
+        }
+    }
+
+    /// Registers one frontend under its pod's own name, if nobody answers there yet.
+    async fn add_frontend(&mut self, session: &mut Session, fqdn: &str, role: &str, pod: &str) -> Result<(), Error> {
+        let ports = self.ports();
+        let Some(ip) = self.address_of(fqdn) else { return Ok(()) };
+        let endpoint = ports.target(fqdn, ip).http;
+        if self.ctx.transport.port_is_open(endpoint).await {
+            self.wait(
+                reason::REGISTERING,
+                format!(
+                    "{pod} is not registered, yet a frontend answers at its address {endpoint}: whoever it is, it is not let into the group"
+                ),
+            );
+            return Ok(());
+        }
+        let role = if role == "OBSERVER" { FrontendRole::Observer } else { FrontendRole::Follower };
+        let added = session.add_frontend(role, &MemberAddress::new(fqdn, ports.edit_log)).await;
+        match added {
+            Ok(()) => {}
+            // Done before, by us: the list that is read next tells.
+            Err(DorisError::Refused { message, .. }) if message.contains("already exists") => {}
+            Err(source) => return Err(Error::Doris { what: "registering a frontend", source }),
+        }
+        self.wait(reason::REGISTERING, format!("{pod} was registered as {} and joins", role_name(role)));
+        Ok(())
+    }
+
+    /// The operator's account is refused: set it up again by a login of root, or tell what to do.
+    async fn regain_account(&mut self, stored: &Stored, given: &UserPasswords, doris: &Doris) -> Result<(), Error> {
+        let now = self.ctx.clock.instant();
+        if self.memory.no_login_before.is_some_and(|until| now < until) {
+            self.wait(reason::LOCKED_OUT, "the operator's Doris account is refused; stored logins are tried again within a minute");
+            return Ok(());
+        }
+        self.memory.no_login_before = Some(now + LOGIN_PAUSE);
+        let Some(master) = doris.views.iter().find(|view| view.claims_to_be_master()) else { return Ok(()) };
+        let login = |candidate| accounts::login(&stored.identity, given, candidate);
+        match log_in(self.ctx.transport.as_ref(), master.target.query, &FOUNDED, login).await {
+            Entry::In(mut session, by) => {
+                accounts::establish(&mut session, by, &stored.identity, given)
+                    .await
+                    .map_err(|source| Error::Doris { what: "setting up the accounts again", source })?;
+                session.close().await;
+                self.memory.no_login_before = None;
+                self.wait(reason::WAITING_FOR_MASTER, "the operator's Doris account was set up again");
+            }
+            Entry::LockedOut => self.stall(
+                reason::LOCKED_OUT,
+                format!(
+                    "Doris refuses every stored password. As root run: CREATE USER IF NOT EXISTS '{user}' IDENTIFIED BY '<operator.current of \
+                     Secret {secret}>'; GRANT NODE_PRIV ON *.*.* TO '{user}'; GRANT ADMIN_PRIV ON *.*.* TO '{user}'; or put root's password \
+                     into the Secret that spec.auth.rootPassword names",
+                    user = accounts::OPERATOR_USER,
+                    secret = doris_api::names::identity(&self.key.name),
+                ),
+            ),
+            Entry::Unclear => self.wait(reason::WAITING_FOR_MASTER, "the operator's Doris account is refused, and root could not be tried"),
+        }
+        Ok(())
+    }
+
+    /// Keeps the identity's record of members, once all that are wanted are there: one write.
+    async fn record(&mut self, stored: &Stored, doris: &Doris) -> Result<(), Error> {
+        let mut next = stored.identity.clone();
+        if let (Phase::Founded { cluster_id }, Some(id)) = (&mut next.phase, doris.frontends.iter().find_map(|row| row.cluster_id))
+            && cluster_id.is_empty()
+        {
+            *cluster_id = id.to_string();
+        }
+        let frontends: BTreeMap<String, KnownFrontend> = doris
+            .frontends
+            .iter()
+            .filter(|row| row.joined && row.alive && self.pod_by_fqdn(&row.host).is_some())
+            .map(|row| (row.host.clone(), KnownFrontend { name: row.name.clone(), role: role_name(row.role).to_owned() }))
+            .collect();
+        let backends = doris.backends.iter().filter(|row| row.alive && row.status.last_report().is_some());
+        next.frontends.extend(frontends);
+        next.backends
+            .extend(backends.filter(|row| self.pod_by_fqdn(&row.host).is_some()).map(|row| (row.host.clone(), row.id.to_string())));
+        let complete = Component::ALL.into_iter().all(|component| {
+            let counted = crate::report::count(self.cluster, component, &self.facts.seen);
+            counted.registered >= counted.desired && counted.alive >= counted.desired
+        });
+        if next != stored.identity && complete {
+            let written = identity::replace(self.ctx, self.key, stored, &next).await?;
+            self.keep(written);
+            self.apply(&next, Stage::Workers).await?;
+        }
+        Ok(())
+    }
+}
+
+fn role_name(role: FrontendRole) -> &'static str {
+    match role {
+        FrontendRole::Follower => "FOLLOWER",
+        FrontendRole::Observer => "OBSERVER",
+    }
+}

@@ -1,0 +1,12 @@
+//! The start script, the probes and the stop hook under real shells, with a Doris that does as told.
+
+#[path = "script/backend.rs"]
+mod backend;
+#[path = "script/frontend.rs"]
+mod frontend;
+#[path = "script/gate.rs"]
+mod gate;
+#[path = "script/harness.rs"]
+mod harness;
+#[path = "script/probes.rs"]
+mod probes;
