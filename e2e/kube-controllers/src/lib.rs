@@ -6,7 +6,10 @@
 pub mod api;
 
 mod accounts;
+mod batch;
 mod claiming;
+mod daemonset;
+mod deployment;
 mod disruption;
 mod driver;
 mod endpoints;
@@ -17,16 +20,23 @@ mod kinds;
 mod label_index;
 mod namespaces;
 mod node_usage;
+mod nodes;
 mod owner;
 mod pods;
 mod quantity;
 mod queue;
+mod quota;
 mod recorder;
+mod replicaset;
 mod revisions;
 mod scheduler;
 mod selector;
 mod statefulset;
 mod taints;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod value;
 mod volumes;
 
@@ -38,6 +48,11 @@ use driver::Controller;
 fn all_controllers(_options: &Options) -> Vec<Box<dyn Controller>> {
     vec![
         Box::new(statefulset::StatefulSets),
+        Box::new(deployment::Deployments),
+        Box::new(replicaset::ReplicaSets),
+        Box::new(daemonset::DaemonSets),
+        Box::new(batch::Jobs),
+        Box::new(batch::CronJobs),
         Box::new(scheduler::Scheduler::default()),
         Box::new(volumes::Binder),
         Box::new(volumes::ClaimProtection),
@@ -47,6 +62,10 @@ fn all_controllers(_options: &Options) -> Vec<Box<dyn Controller>> {
         Box::new(disruption::Disruption),
         Box::new(accounts::ServiceAccounts),
         Box::new(accounts::RootCertificates),
+        Box::new(quota::Quotas),
+        Box::<nodes::NodeLifecycle>::default(),
+        Box::<nodes::TaintEviction>::default(),
+        Box::<nodes::PodCollector>::default(),
         Box::new(namespaces::Namespaces),
         Box::<garbage::GarbageCollector>::default(),
     ]

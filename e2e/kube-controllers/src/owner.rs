@@ -14,10 +14,6 @@ pub(crate) fn controller_uid(object: &Value) -> &str {
     controller_of(object).map_or("", |owner| text(owner, "/uid"))
 }
 
-pub(crate) fn is_controlled_by(object: &Value, owner: &Value) -> bool {
-    controller_uid(object) == uid(owner)
-}
-
 /// A reference that makes `owner` the manager of the object that carries it.
 pub(crate) fn controller_reference(owner: &Value) -> Value {
     json!({

@@ -1,7 +1,5 @@
 //! Label selectors and node selector terms.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use crate::value::{entries, items, text};
@@ -70,11 +68,6 @@ impl Selector {
         !self.absent
             && self.pairs.iter().all(|(key, value)| label(key) == Some(value))
             && self.expressions.iter().all(|(key, operator)| operator.holds(label(key)))
-    }
-
-    /// Whether these pairs, for example labels of a template, are selected.
-    pub(crate) fn selects_map(&self, map: &BTreeMap<String, String>) -> bool {
-        self.matches(|key| map.get(key).cloned())
     }
 }
 

@@ -17,6 +17,8 @@ use crate::kinds::{CLAIM, NODE, POD, STORAGE_CLASS, VOLUME};
 use crate::pods::{condition, is_finished, seconds, set_condition};
 use crate::value::{count, is_deleting, items, name, namespace, text, uid};
 
+pub(crate) use filters::matches_node;
+
 #[derive(Default)]
 pub(crate) struct Scheduler {
     /// Pods that found no node; a change of the cluster gives them another chance.

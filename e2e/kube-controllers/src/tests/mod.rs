@@ -1,0 +1,6 @@
+//! What the controllers do together, told as sentences.
+
+mod collecting;
+mod nodes;
+mod statefulsets;
+mod workloads;
