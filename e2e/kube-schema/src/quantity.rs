@@ -108,20 +108,10 @@ fn multiplier(suffix: &str) -> Option<((i128, i128), Format)> {
         "Ei" => ((1 << 60, 1), Format::BinarySi),
         _ => {
             let power: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
-            (decimal(power).clamp_power(power)?, Format::Exponent)
+            (power.unsigned_abs() <= 18).then(|| (decimal(power), Format::Exponent))?
         }
     };
     Some(found)
-}
-
-trait ClampPower: Sized {
-    fn clamp_power(self, power: i32) -> Option<Self>;
-}
-
-impl ClampPower for (i128, i128) {
-    fn clamp_power(self, power: i32) -> Option<Self> {
-        (power.abs() <= 18).then_some(self)
-    }
 }
 
 /// `number * multiplier` in billionths, rounded away from zero.
