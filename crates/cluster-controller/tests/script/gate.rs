@@ -92,19 +92,23 @@ fn outcome(pod: &Pod, running: &mut Running) -> String {
 
 #[test]
 fn every_row_of_the_gate_table_holds_under_every_shell() {
-    for shell in shells() {
-        for case in cases() {
-            let pod = prepare(&case, &shell);
-            pod.write("opt/doris-operator/root/initial-root-password", "*0123456789012345678901234567890123456789\n");
-            let before = pod.read(&format!("{META}/image/VERSION"));
-            let mut running = pod.start("fe");
-            let seen = outcome(&pod, &mut running);
-            assert_eq!(seen, case.decision, "{}: {shell:?} says {:?}", case.name, pod.message());
-            if !case.decision.starts_with("aside") {
-                assert_eq!(pod.read(&format!("{META}/image/VERSION")), before, "{}: the volume is left alone", case.name);
-            } else if before.is_some() {
-                assert!(pod.read(&format!("{META}/image/VERSION")).is_none(), "{}: the old metadata is out of the way", case.name);
-            }
+    std::thread::scope(|scope| {
+        for shell in shells() {
+            scope.spawn(move || cases().iter().for_each(|case| check(case, &shell)));
         }
+    });
+}
+
+fn check(case: &Case<'_>, shell: &[&'static str]) {
+    let pod = prepare(case, shell);
+    pod.write("opt/doris-operator/root/initial-root-password", "*0123456789012345678901234567890123456789\n");
+    let before = pod.read(&format!("{META}/image/VERSION"));
+    let mut running = pod.start("fe");
+    let seen = outcome(&pod, &mut running);
+    assert_eq!(seen, case.decision, "{}: {shell:?} says {:?}", case.name, pod.message());
+    if !case.decision.starts_with("aside") {
+        assert_eq!(pod.read(&format!("{META}/image/VERSION")), before, "{}: the volume is left alone", case.name);
+    } else if before.is_some() {
+        assert!(pod.read(&format!("{META}/image/VERSION")).is_none(), "{}: the old metadata is out of the way", case.name);
     }
 }

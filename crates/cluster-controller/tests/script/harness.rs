@@ -20,6 +20,7 @@ pub fn shells() -> Vec<Vec<&'static str>> {
 /// What Doris does in place of the real start script; its arguments are kept in `fake/arguments`.
 const FAKE_DORIS: &str = r#"#!/bin/sh
 root=${0%/opt/apache-doris/*}
+export root
 echo "$@" >"$root/fake/arguments"
 cat "$root/opt/doris-operator/run/waiting" >"$root/fake/waiting" 2>/dev/null
 component=${0%/bin/*}
