@@ -87,6 +87,11 @@ impl<T> Index<T> {
         let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
     }
 
+    /// Whether the first list is complete.
+    pub fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
     /// Puts the answer to our own write in at once, so that the next reconcile sees it.
     pub fn put<K: ResourceExt>(&self, cluster: &ClusterKey, object: K, keep: impl FnOnce(K) -> T) {
         let (name, entry) = (object.name_any(), Entry::new(object, keep));

@@ -5,7 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use controller_kit::apply::Applier;
 use controller_kit::clock::Clock;
+use controller_kit::discovery::ServerAbilities;
+use controller_kit::events::Recorder;
 use controller_kit::leadership::WriteGate;
+use controller_kit::metrics::Metrics;
 use doris_api::labels;
 use doris_client::{Journals, Password, Transport, generate_password};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -41,6 +44,14 @@ pub struct Caches {
     pub budgets: Arc<Index<Stamp>>,
     /// NetworkPolicies.
     pub policies: Arc<Index<Stamp>>,
+}
+
+impl Caches {
+    /// Whether every first list is complete.
+    pub fn are_filled(&self) -> bool {
+        let stamps = [&self.services, &self.config_maps, &self.secrets, &self.budgets, &self.policies];
+        self.pods.is_synced() && self.claims.is_synced() && self.sets.is_synced() && stamps.into_iter().all(|index| index.is_synced())
+    }
 }
 
 /// What is kept of a StatefulSet.
@@ -93,8 +104,24 @@ pub struct Memory {
     pub no_login_before: Option<Instant>,
     /// What was applied and is known to be in place.
     pub applied: crate::act::children::AppliedMemory,
-    /// The last findings that an Event told.
-    pub told: Option<(&'static str, String)>,
+    /// The last finding that an Event told: readiness, reason and sentence.
+    pub told: Option<(bool, &'static str, String)>,
+}
+
+/// What a context is put together from.
+pub struct Parts {
+    /// Kubernetes.
+    pub client: Client,
+    /// Doris.
+    pub transport: Arc<dyn Transport>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether we may write.
+    pub gate: Arc<dyn WriteGate>,
+    /// Numbers.
+    pub metrics: Arc<Metrics>,
+    /// Name of this process in Events.
+    pub instance: String,
 }
 
 /// Everything a reconcile needs.
@@ -115,6 +142,10 @@ pub struct Context {
     pub kubernetes_minor: u32,
     /// Namespace that the controllers run in.
     pub operator_namespace: Option<String>,
+    /// Events for people.
+    pub recorder: Recorder,
+    /// Numbers.
+    pub metrics: Arc<Metrics>,
     /// Randomness for ids and passwords.
     random: Mutex<fastrand::Rng>,
     memories: Mutex<BTreeMap<ClusterKey, Arc<tokio::sync::Mutex<Memory>>>>,
@@ -122,7 +153,10 @@ pub struct Context {
 
 impl Context {
     /// Puts a context together. `seed` makes ids and passwords of tests repeatable; programs pass none.
-    pub fn new(client: Client, transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, gate: Arc<dyn WriteGate>, seed: Option<u64>) -> Self {
+    pub fn new(parts: Parts, abilities: &ServerAbilities, seed: Option<u64>) -> Self {
+        let Parts { client, transport, clock, gate, metrics, instance } = parts;
+        let shared = (clock.clone(), gate.clone(), metrics.clone());
+        let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance, abilities.has_events_v1(), shared);
         let applier = Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), clock.clone());
         let random = Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));
         Self {
@@ -132,8 +166,10 @@ impl Context {
             gate,
             applier,
             caches: Caches::default(),
-            kubernetes_minor: 36,
+            kubernetes_minor: abilities.version.1,
             operator_namespace: None,
+            recorder,
+            metrics,
             random,
             memories: Mutex::default(),
         }

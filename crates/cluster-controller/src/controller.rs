@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller_kit::apply::StatusWrite;
+use controller_kit::events::{Happening, Severity};
 use controller_kit::report::{Failures, ReconcileError as _, full_text};
+use controller_kit::watch::Capped;
 use doris_api::DorisCluster;
-use doris_api::conditions::reason;
+use doris_api::conditions::{READY, reason};
 use futures::channel::mpsc;
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -16,7 +18,6 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, PartialObjectMeta};
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::utils::Backoff;
 use kube::runtime::{Controller, watcher};
 use kube::{Resource, ResourceExt as _};
 use tokio::task::JoinSet;
@@ -26,6 +27,7 @@ use crate::cache::{self, ClusterKey, Index, Stamp};
 use crate::context::{Context, SetView};
 use crate::error::Error;
 use crate::report::{self, Facts, Finding};
+use crate::program::NAME;
 use crate::round::Round;
 
 /// A round that takes longer is given up: one slow cluster delays no other for ever.
@@ -52,12 +54,20 @@ struct Shared {
     failures: Failures,
 }
 
-/// Runs until it is told to stop; rounds under way are finished.
-pub async fn run(ctx: Arc<Context>, settings: Settings, stop: CancellationToken) {
+/// Fills the caches, waits for its turn to lead, and runs until it is told to stop; rounds under
+/// way are finished. A process that waits for its turn has its caches warm.
+pub async fn run(ctx: Arc<Context>, settings: Settings, turn: impl Future<Output = ()>, stop: CancellationToken) {
     let (touched, touches) = mpsc::unbounded();
     let mut watches = JoinSet::new();
     follow_everything(&ctx, &settings, &touched, &mut watches);
-    wait_for_caches(&ctx).await;
+    let ready = async {
+        wait_for_caches(&ctx).await;
+        turn.await;
+    };
+    tokio::select! {
+        () = ready => {}
+        () = stop.cancelled() => return,
+    }
     let shared = Arc::new(Shared { ctx: ctx.clone(), failures: Failures::new(settings.seed) });
     // The cluster kind itself is watched by the controller, in one namespace or in all.
     let clusters: Api<DorisCluster> = match settings.namespaces.as_slice() {
@@ -67,7 +77,7 @@ pub async fn run(ctx: Arc<Context>, settings: Settings, stop: CancellationToken)
     let stopped = stop.clone();
     Controller::new(clusters, watcher::Config::default().timeout(200).page_size(500))
         .reconcile_on(requests(touches))
-        .trigger_backoff(Capped::default())
+        .trigger_backoff(Capped::up_to(Duration::from_secs(2)))
         .with_config(kube::runtime::controller::Config::default().concurrency(settings.concurrency).debounce(Duration::from_millis(100)))
         .graceful_shutdown_on(async move { stopped.cancelled().await })
         .run(reconcile, |_, error, _| Action::requeue(error.again_in), shared)
@@ -156,9 +166,13 @@ async fn reconcile(cluster: Arc<DorisCluster>, shared: Arc<Shared>) -> Result<Ac
         return Ok(Action::await_change());
     }
     let fail = |error: &Error| Failed { text: full_text(error), again_in: shared.failures.after_error(&name, error.retry()) };
+    let began = shared.ctx.clock.instant();
     let (facts, outcome) = round(&shared.ctx, &cluster, &key).await;
     let reported = write_status(&shared.ctx, &cluster, &facts).await;
+    tell(&shared.ctx, &cluster, &key, &facts).await;
+    shared.ctx.metrics.reconciled(NAME, shared.ctx.clock.instant().duration_since(began));
     if let Err(error) = outcome.and(reported) {
+        shared.ctx.metrics.failed(NAME, error.reason());
         tracing::warn!(cluster = name, error = full_text(&error), "a round failed");
         return Err(fail(&error));
     }
@@ -205,28 +219,26 @@ async fn write_status(ctx: &Context, cluster: &DorisCluster, facts: &Facts) -> R
     Ok(())
 }
 
-/// Doubles from 200 ms to 2 s: all triggers share this back-off, so it must stay short.
-#[derive(Clone, Debug)]
-struct Capped(Duration);
-
-impl Default for Capped {
-    fn default() -> Self {
-        Self(Duration::from_millis(200))
+/// Records an Event when the cluster becomes ready, or when something new needs a person.
+async fn tell(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey, facts: &Facts) {
+    let is_ready = report::is_ready(cluster, facts);
+    let now = match facts.stalls.first() {
+        Some(stall) => (false, stall.reason, stall.message.clone()),
+        None if is_ready => (true, reason::AS_SPECIFIED, "all members are alive as the spec asks".to_owned()),
+        None => return,
+    };
+    let memory = ctx.memory(key);
+    let mut memory = memory.lock().await;
+    let was_ready = cluster.status.as_ref().is_some_and(|status| {
+        status.conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
+    });
+    // After a restart of the controller a cluster that was ready before is no news.
+    let is_news = memory.told.as_ref() != Some(&now) && !(memory.told.is_none() && is_ready && was_ready);
+    memory.told = Some(now.clone());
+    if !is_news {
+        return;
     }
-}
-
-impl Iterator for Capped {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let wait = self.0;
-        self.0 = (wait * 2).min(Duration::from_secs(2));
-        Some(wait)
-    }
-}
-
-impl Backoff for Capped {
-    fn reset(&mut self) {
-        *self = Self::default();
-    }
+    let (severity, reason) = if now.0 { (Severity::Normal, "Ready") } else { (Severity::Warning, now.1) };
+    let happening = Happening { severity, reason: reason.to_owned(), action: "Reconcile".to_owned(), note: now.2 };
+    ctx.recorder.record(&cluster.object_ref(&()), &happening).await;
 }

@@ -13,6 +13,7 @@ pub mod error;
 pub mod identity;
 pub mod observe;
 pub mod plan;
+pub mod program;
 pub mod report;
 pub mod round;
 pub mod script;

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use crate::identity::{Identity, Phase};
 
+pub use conditions::is_ready;
 pub use members::{Counted, Known, Seen, count, list};
 
 /// Something that is waited for, or that keeps the work from going on.
