@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube::api::{Api, Patch, PatchParams, ValidationDirective};
-use kube::{Client, Resource, ResourceExt as _};
+use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -116,7 +116,7 @@ impl Applier {
             return Ok(unchanged);
         }
         let mut request = body.clone();
-        if let Some(uid) = cached.and_then(|cached| cached.uid())
+        if let Some(uid) = cached.and_then(ResourceExt::uid)
             && let Some(metadata) = request.get_mut("metadata").and_then(Value::as_object_mut)
         {
             metadata.insert("uid".to_owned(), Value::String(uid));
@@ -340,3 +340,7 @@ fn feed(hasher: &mut Sha256, value: &Value) {
         other => hasher.update(other.to_string().as_bytes()),
     }
 }
+
+#[cfg(test)]
+#[path = "apply_tests.rs"]
+mod tests;

@@ -33,7 +33,9 @@ fn compare(sent: &Value, live: &Value, path: &mut String, paths: &mut Vec<String
         (Value::Array(items), Value::Array(answered)) => {
             for (index, item) in items.iter().enumerate() {
                 let length = path.len();
-                path.push_str(&format!("[{}]", label(item, index)));
+                path.push('[');
+                path.push_str(&label(item, index));
+                path.push(']');
                 match counterpart(item, index, items, answered) {
                     Some(counterpart) => compare(item, counterpart, path, paths),
                     None => paths.push(path.clone()),

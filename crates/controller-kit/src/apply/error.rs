@@ -90,8 +90,7 @@ fn classify(status: Box<Status>) -> ApplyError {
             managers.dedup();
             ApplyError::Conflict { managers, message }
         }
-        409 => ApplyError::Race { message },
-        404 => ApplyError::Race { message },
+        404 | 409 => ApplyError::Race { message },
         403 if has_cause("NamespaceTerminating") => ApplyError::Terminating,
         403 => ApplyError::Forbidden { message },
         // The uid in the body is another object's: it was made anew.

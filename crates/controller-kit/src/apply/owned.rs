@@ -1,7 +1,7 @@
 //! The server's own record of what a manager applied last, `metadata.managedFields`.
 
 use kube::api::ObjectMeta;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// The fields that a manager owns by apply in an object or one of its subresources.
 /// `None` where the record says nothing, for example because it was pruned from a cache.
@@ -15,7 +15,7 @@ pub(super) fn fields(metadata: &ObjectMeta, manager: &str, subresource: Option<&
     match ours {
         Some(record) => Some(record.fields_v1.as_ref().map_or(Value::Null, |fields| fields.0.clone())),
         // Managers are on record, and we are not among them: we own nothing.
-        None if !records.is_empty() => Some(Value::Object(Map::new())),
+        None if !records.is_empty() => Some(Value::Null),
         None => None,
     }
 }
