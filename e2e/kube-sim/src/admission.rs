@@ -72,6 +72,13 @@ pub fn mutate(cluster: &Cluster, call: &Call, resource: &Resource, operation: &O
     }
 }
 
+/// Fills in what validation has to see as the request left it.
+pub fn complete(resource: &Resource, object: &mut Value) {
+    if resource.is_core("pods") {
+        pods::default_service_account(object);
+    }
+}
+
 /// Refuses on grounds of other objects.
 pub fn validate(cluster: &Cluster, call: &mut Call, resource: &Resource, operation: &Operation, object: &Value) -> Result<(), ApiStatus> {
     if !operation.is_main() {

@@ -9,7 +9,7 @@ use crate::clock::seconds;
 use crate::cluster::Cluster;
 
 /// Creates them.
-pub fn fill(cluster: &mut Cluster, now: Timestamp) {
+pub fn fill(cluster: &mut Cluster, now: Timestamp, storage_class: bool) {
     for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
         put(cluster, now, "namespaces.", json!({
             "apiVersion": "v1", "kind": "Namespace",
@@ -17,12 +17,14 @@ pub fn fill(cluster: &mut Cluster, now: Timestamp) {
             "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Active"},
         }));
     }
-    put(cluster, now, "storageclasses.storage.k8s.io", json!({
-        "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
-        "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
-        "provisioner": "kube-sim.local/hostpath", "reclaimPolicy": "Delete", "allowVolumeExpansion": true,
-        "volumeBindingMode": "Immediate",
-    }));
+    if storage_class {
+        put(cluster, now, "storageclasses.storage.k8s.io", json!({
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass",
+            "metadata": {"name": "standard", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}},
+            "provisioner": "kube-sim.local/hostpath", "reclaimPolicy": "Delete", "allowVolumeExpansion": true,
+            "volumeBindingMode": "Immediate",
+        }));
+    }
     for (name, value) in [("system-cluster-critical", 2_000_000_000_u32), ("system-node-critical", 2_000_001_000)] {
         put(cluster, now, "priorityclasses.scheduling.k8s.io", json!({
             "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name, "generation": 1},

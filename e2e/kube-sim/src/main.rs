@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use kube_sim::{KubeSim, Options};
+use kube_sim::{Identity, KubeSim, Options};
+use node_sim::{Binding, Generic, NodeSim, NodeSpec};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +21,9 @@ struct Arguments {
     /// Bearer token of the administrator; without one everybody is an administrator.
     #[arg(long)]
     admin_token: Option<String>,
+    /// Nodes that run pods in this process.
+    #[arg(long, default_value_t = 0)]
+    nodes: usize,
     /// Writes a kubeconfig of the administrator to this file.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
@@ -46,10 +51,12 @@ async fn main() -> anyhow::Result<()> {
         minor: arguments.kubernetes_version,
         seed: arguments.seed,
         admin_token: arguments.admin_token.clone(),
+        storage_class: arguments.nodes == 0,
         ..Options::default()
     };
     let sim = KubeSim::new(options);
     sim.spawn_controllers();
+    let _nodes = (arguments.nodes > 0).then(|| start_nodes(&sim, arguments.nodes, arguments.seed));
     let server = tokio::spawn(sim.serve(listener));
     if let Some(file) = &arguments.kubeconfig {
         let text = kubeconfig(address, arguments.admin_token.as_deref());
@@ -63,6 +70,20 @@ async fn main() -> anyhow::Result<()> {
     sim.stop();
     server.await??;
     Ok(())
+}
+
+/// Starts nodes that run pods and bring the default StorageClass.
+fn start_nodes(sim: &KubeSim, count: usize, seed: u64) -> NodeSim {
+    let client = kube::Client::new(sim.service("node-sim", Identity::admin()), "default");
+    let options = node_sim::Options {
+        nodes: (0..count).map(NodeSpec::numbered).collect(),
+        storage_class: "standard".to_owned(),
+        default_class: true,
+        binding: Binding::Immediate,
+        seed,
+        ..node_sim::Options::default()
+    };
+    NodeSim::start(&client, Arc::new(Generic), options)
 }
 
 fn kubeconfig(address: SocketAddr, token: Option<&str>) -> String {

@@ -74,7 +74,8 @@ fn refuse_invalid(resource: &Resource, name: &str, errors: &[kube_schema::FieldE
     if errors.is_empty() {
         return Ok(());
     }
-    let gvk = kube_schema::Gvk::new(&resource.group, &resource.version, &resource.kind);
+    // Refusals name the kind that is kept, whichever version was asked.
+    let gvk = kube_schema::Gvk::new(&resource.storage.0, &resource.storage.1, &resource.kind);
     Err(kube_schema::error::invalid(&gvk, name, errors).into())
 }
 
@@ -87,8 +88,20 @@ fn clear_metadata(object: &mut Value, fields: &[&str]) {
     }
 }
 
+/// Takes fields of the metadata over that a request gave.
+fn keep_given(object: &mut Value, given: &Value, fields: &[&str]) {
+    for field in fields {
+        if let Some(value) = given["metadata"].get(*field) {
+            object["metadata"][*field] = value.clone();
+        }
+    }
+}
+
 /// Takes a field of the metadata over from another state of the object, or removes it.
 fn carry_metadata(object: &mut Value, from: &Value, fields: &[&str]) {
+    if !object["metadata"].is_object() {
+        object["metadata"] = Value::Object(serde_json::Map::new());
+    }
     for field in fields {
         match from["metadata"].get(*field) {
             Some(value) => object["metadata"][*field] = value.clone(),

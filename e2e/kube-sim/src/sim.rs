@@ -22,11 +22,13 @@ pub struct Options {
     pub clock: Clock,
     /// Bearer token of the administrator; without one everybody is an administrator.
     pub admin_token: Option<String>,
+    /// There is a default StorageClass whose claims the built-in controllers bind. Nodes may bring one of their own instead.
+    pub storage_class: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { minor: 36, seed: 1, clock: Clock::system(), admin_token: None }
+        Self { minor: 36, seed: 1, clock: Clock::system(), admin_token: None, storage_class: true }
     }
 }
 
@@ -109,7 +111,7 @@ impl KubeSim {
     /// A server with the objects that every cluster begins with.
     pub fn new(options: Options) -> Self {
         let mut cluster = Cluster::new(options.minor, options.seed);
-        crate::bootstrap::fill(&mut cluster, options.clock.now());
+        crate::bootstrap::fill(&mut cluster, options.clock.now(), options.storage_class);
         let inner = Inner {
             cluster: Mutex::new(cluster),
             hooks: Mutex::default(),

@@ -26,8 +26,6 @@ fn service_account(cluster: &Cluster, resource: &Resource, pod: &mut Value) -> R
     let namespace = text(pod, "namespace").to_owned();
     let name = pod["spec"]["serviceAccountName"].as_str().unwrap_or_default().to_owned();
     if name.is_empty() {
-        pod["spec"]["serviceAccountName"] = "default".into();
-        pod["spec"]["serviceAccount"] = "default".into();
         return Ok(());
     }
     pod["spec"]["serviceAccount"] = name.clone().into();
@@ -37,6 +35,14 @@ fn service_account(cluster: &Cluster, resource: &Resource, pod: &mut Value) -> R
         return Err(ApiStatus::forbidden(resource, crate::store::text(pod, "name"), &text));
     }
     Ok(())
+}
+
+/// A pod that names no service account has the one called `default`.
+pub fn default_service_account(pod: &mut Value) {
+    if pod["spec"]["serviceAccountName"].as_str().unwrap_or_default().is_empty() {
+        pod["spec"]["serviceAccountName"] = "default".into();
+        pod["spec"]["serviceAccount"] = "default".into();
+    }
 }
 
 fn priority(cluster: &Cluster, resource: &Resource, pod: &mut Value) -> Result<(), ApiStatus> {

@@ -46,6 +46,11 @@ impl Cluster {
         admission::mutate(self, call, resource, &Operation::Create, &mut object)?;
         let name = text(&object, "name").to_owned();
         refuse_invalid(resource, &name, &validate::create(kind, &object))?;
+        if let Some(body_kind) = resource.body_types.as_deref().filter(|body_kind| body_kind.gvk != kind.gvk) {
+            // A version may demand more than the one that is kept.
+            refuse_invalid(resource, &name, &validate::create(body_kind, &crate::convert::to_requested(resource, &object)))?;
+        }
+        admission::complete(resource, &mut object);
         self.allocate(resource, None, &mut object)?;
         admission::validate(self, call, resource, &Operation::Create, &object)?;
         if self.store.get(&resource.key, &target.namespace, &name).is_some() {

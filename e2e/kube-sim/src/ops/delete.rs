@@ -56,7 +56,7 @@ impl Cluster {
         let grace = grace_period(resource, &live, options);
         let held = object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
             || (resource.is_core("namespaces") && live["spec"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty()))
-            || resource.plural.as_ref() == "customresourcedefinitions" && self.has_instances(&live);
+            || &*resource.plural == "customresourcedefinitions";
         if !held && grace == 0 {
             let gone = if call.dry_run || options.dry_run { live } else { self.remove(call, resource, &live) };
             return Ok(Deleted::Gone(gone));
@@ -138,11 +138,10 @@ impl Cluster {
             // Only a precondition could refuse, and there is none.
             let _ = self.delete_collection(call, &target, &Selector::default(), &DeleteOptions::default());
         }
-        if self.has_instances(definition) {
-            Deleted::Going(definition.clone())
-        } else {
-            Deleted::Gone(self.remove(call, definitions, definition))
+        if !self.has_instances(definition) && self.store.get(&definitions.key, "", text(definition, "name")).is_some() {
+            self.remove(call, definitions, definition);
         }
+        Deleted::Going(definition.clone())
     }
 }
 

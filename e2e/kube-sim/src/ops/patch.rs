@@ -106,7 +106,10 @@ impl Cluster {
             force,
             now: &seconds(call.now),
         })?;
-        let merged = decode::decode(kind, merged, Unknown::Ignore)?.object;
+        let mut merged = decode::decode(kind, merged, Unknown::Ignore)?.object;
+        // A manager that gives up all its metadata does not give up the object's name.
+        super::carry_metadata(&mut merged, &live, &["name", "namespace", "uid", "generateName"]);
+        super::keep_given(&mut merged, &config, &["uid"]);
         self.replace(call, target, &live, merged, Origin::Apply).map(|stored| (stored, false))
     }
 
