@@ -5,9 +5,9 @@ mod managed;
 
 use serde_json::{Value, json};
 
+use crate::Kind;
 use crate::error::ApiError;
 use crate::fields::{self, Set};
-use crate::Kind;
 
 use managed::Managed;
 

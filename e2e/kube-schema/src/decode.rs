@@ -36,10 +36,10 @@ pub fn decode(kind: &Kind, mut object: Value, validation: FieldValidation) -> Re
     let schema = &kind.schema;
     if kind.is_custom() {
         prune(schema, &mut object, "", &mut unknown);
-        if let Some(meta) = schema.property("metadata") {
-            if let Some(value) = object.get_mut("metadata") {
-                typed::coerce(meta, value, "metadata").map_err(|e| handled(kind, &e))?;
-            }
+        if let Some(meta) = schema.property("metadata")
+            && let Some(value) = object.get_mut("metadata")
+        {
+            typed::coerce(meta, value, "metadata").map_err(|e| handled(kind, &e))?;
         }
     } else {
         prune(schema, &mut object, "", &mut unknown);

@@ -149,7 +149,7 @@ pub struct ApiError {
     /// Text for people.
     pub message: String,
     /// Details; `None` leaves them out, an empty one is printed as `{}`.
-    pub details: Option<Details>,
+    pub details: Option<Box<Details>>,
 }
 
 impl ApiError {
@@ -169,7 +169,7 @@ impl ApiError {
             code: 422,
             reason: "Invalid".to_owned(),
             message: "the server rejected our request due to an error in our request".to_owned(),
-            details: Some(Details::default()),
+            details: Some(Box::default()),
         }
     }
 
@@ -241,6 +241,6 @@ pub fn invalid(gvk: &Gvk, name: &str, errors: &[FieldError]) -> ApiError {
         code: 422,
         reason: "Invalid".to_owned(),
         message: format!("{qualified} \"{name}\" is invalid: {list}"),
-        details: Some(details),
+        details: Some(Box::new(details)),
     }
 }

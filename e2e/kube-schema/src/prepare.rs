@@ -33,15 +33,16 @@ fn counts_generations(kind: &Kind) -> bool {
 
 /// Readies an object for its creation: no status, first generation. Name, uid, times and resourceVersion are the caller's.
 pub fn for_create(kind: &Kind, object: &mut Value) {
-    if kind.has_status() && !keeps_status(kind) {
-        if let Some(map) = object.as_object_mut() {
-            map.shift_remove("status");
-        }
+    if kind.has_status()
+        && !keeps_status(kind)
+        && let Some(map) = object.as_object_mut()
+    {
+        map.shift_remove("status");
     }
-    if kind.is("", "Namespace") {
-        if let Some(spec) = child(object, "spec").and_then(Value::as_object_mut) {
-            spec.insert("finalizers".to_owned(), json!(["kubernetes"]));
-        }
+    if kind.is("", "Namespace")
+        && let Some(spec) = child(object, "spec").and_then(Value::as_object_mut)
+    {
+        spec.insert("finalizers".to_owned(), json!(["kubernetes"]));
     }
     if kind.is("batch", "Job") {
         generate_job_selector(object);
@@ -208,7 +209,11 @@ fn keep_default_type(object: &mut Value, old: &Value) {
 
 fn is_changed(kind: &Kind, object: &Value, old: &Value) -> bool {
     let (Some(new), Some(old)) = (object.as_object(), old.as_object()) else { return false };
-    let counted = |key: &str| !matches!(key, "apiVersion" | "kind" | "metadata") && !(key == "status" && kind.has_status());
+    let counted = |key: &str| match key {
+        "apiVersion" | "kind" | "metadata" => false,
+        "status" => !kind.has_status(),
+        _ => true,
+    };
     let keys = new.keys().chain(old.keys().filter(|k| !new.contains_key(*k)));
     let differs = |key: &String| if kind.is_custom() { new.get(key) != old.get(key) } else { !same(new.get(key), old.get(key)) };
     keys.filter(|k| counted(k)).any(differs)

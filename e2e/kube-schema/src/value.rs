@@ -33,10 +33,10 @@ pub fn list_mut<'a>(value: &'a mut Value, path: &str) -> &'a mut [Value] {
 
 /// Sets a key if it is absent or null.
 pub fn set_default(value: &mut Value, key: &str, default: impl Into<Value>) {
-    if let Value::Object(map) = value {
-        if map.get(key).is_none_or(Value::is_null) {
-            map.insert(key.to_owned(), default.into());
-        }
+    if let Value::Object(map) = value
+        && map.get(key).is_none_or(Value::is_null)
+    {
+        map.insert(key.to_owned(), default.into());
     }
 }
 
@@ -70,9 +70,7 @@ pub fn same(a: Option<&Value>, b: Option<&Value>) -> bool {
         (Some(Value::Object(x)), Some(Value::Object(y))) => {
             x.iter().all(|(k, v)| same(Some(v), y.get(k))) && y.iter().all(|(k, v)| x.contains_key(k) || is_empty(v))
         }
-        (Some(Value::Array(x)), Some(Value::Array(y))) => {
-            x.len() == y.len() && x.iter().zip(y).all(|(v, w)| same(Some(v), Some(w)))
-        }
+        (Some(Value::Array(x)), Some(Value::Array(y))) => x.len() == y.len() && x.iter().zip(y).all(|(v, w)| same(Some(v), Some(w))),
         (Some(x), Some(y)) => x == y,
     }
 }

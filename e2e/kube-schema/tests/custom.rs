@@ -38,10 +38,10 @@ fn definition(schema: &Value) -> Value {
 }
 
 fn widget(minor: u32) -> Arc<Kind> {
-    Arc::clone(&Definition::parse(&definition(&schema()), minor).unwrap().versions[0].kind)
+    Arc::clone(&Definition::parse(&definition(&schema()), minor).expect("a good definition").versions[0].kind)
 }
 
-fn object(spec: Value) -> Value {
+fn object(spec: &Value) -> Value {
     json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a", "namespace": "n"}, "spec": spec})
 }
 
@@ -51,14 +51,13 @@ fn texts(errors: &[FieldError]) -> Vec<String> {
     list
 }
 
-fn create(kind: &Kind, spec: Value) -> Vec<String> {
-    let mut object = decode(kind, object(spec), FieldValidation::Ignore).unwrap().object;
+fn create(kind: &Kind, spec: &Value) -> Vec<String> {
+    let mut object = decode(kind, object(spec), FieldValidation::Ignore).expect("an object").object;
     defaults::apply(kind, &mut object);
     texts(&validate::create(kind, &object))
 }
 
-const UNCHECKED: &str =
-    "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
+const UNCHECKED: &str = "<nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
 
 #[test]
 fn objects_are_refused_in_the_servers_words() {
@@ -75,7 +74,10 @@ fn objects_are_refused_in_the_servers_words() {
             ],
         ),
         (json!({"size": 101}), vec!["spec.size: Invalid value: 101: spec.size in body should be less than or equal to 100"]),
-        (json!({"size": 1, "mode": "Turbo"}), vec![UNCHECKED, "spec.mode: Unsupported value: \"Turbo\": supported values: \"Fast\", \"Safe\""]),
+        (
+            json!({"size": 1, "mode": "Turbo"}),
+            vec![UNCHECKED, "spec.mode: Unsupported value: \"Turbo\": supported values: \"Fast\", \"Safe\""],
+        ),
         (json!({"size": 1, "name": "TOOLONGNAME"}), vec![UNCHECKED, "spec.name: Too long: may not be more than 5 bytes"]),
         (json!({"size": 1, "name": "A"}), vec!["spec.name: Invalid value: \"A\": spec.name in body should match '^[a-z]+$'"]),
         (json!({"size": 5, "max": 3}), vec!["spec: Invalid value: size must not exceed max"]),
@@ -94,15 +96,15 @@ fn objects_are_refused_in_the_servers_words() {
         ),
     ];
     for (spec, wanted) in table {
-        assert_eq!(create(&kind, spec.clone()), wanted, "{spec}");
+        assert_eq!(create(&kind, &spec), wanted, "{spec}");
     }
 }
 
 #[test]
 fn rules_about_change_see_the_old_value() {
     let kind = widget(36);
-    let old = object(json!({"size": 1, "mode": "Safe", "ports": [{"name": "a", "port": 5}, {"name": "b", "port": 9}]}));
-    let new = object(json!({"size": 1, "mode": "Fast", "ports": [{"name": "b", "port": 8}, {"name": "a", "port": 6}]}));
+    let old = object(&json!({"size": 1, "mode": "Safe", "ports": [{"name": "a", "port": 5}, {"name": "b", "port": 9}]}));
+    let new = object(&json!({"size": 1, "mode": "Fast", "ports": [{"name": "b", "port": 8}, {"name": "a", "port": 6}]}));
     let wanted = ["spec.mode: Invalid value: mode is immutable", "spec.ports[0]: Invalid value: ports only grow"];
     assert_eq!(texts(&validate::update(&kind, &new, &old)), wanted);
     assert_eq!(texts(&validate::update(&kind, &old, &old)), Vec::<String>::new());
@@ -110,16 +112,16 @@ fn rules_about_change_see_the_old_value() {
 
 #[test]
 fn old_servers_check_rules_otherwise_or_not_at_all() {
-    assert_eq!(create(&widget(30), json!({"size": 5, "max": 3})), ["spec: Invalid value: \"object\": size must not exceed max"]);
-    assert_eq!(create(&widget(24), json!({"size": 5, "max": 3})), Vec::<String>::new());
-    let (old, new) = (object(json!({"size": 1, "mode": "Safe"})), object(json!({"size": 1, "mode": "Fast"})));
+    assert_eq!(create(&widget(30), &json!({"size": 5, "max": 3})), ["spec: Invalid value: \"object\": size must not exceed max"]);
+    assert_eq!(create(&widget(24), &json!({"size": 5, "max": 3})), Vec::<String>::new());
+    let (old, new) = (object(&json!({"size": 1, "mode": "Safe"})), object(&json!({"size": 1, "mode": "Fast"})));
     assert_eq!(texts(&validate::update(&widget(25), &new, &old)), ["spec: Invalid value: \"object\": mode is immutable"]);
 }
 
 #[test]
 fn an_update_is_forgiven_what_it_leaves_as_it_was() {
     let kind = widget(36);
-    let old = object(json!({"size": 101, "mode": "Safe", "name": "TOOLONG"}));
+    let old = object(&json!({"size": 101, "mode": "Safe", "name": "TOOLONG"}));
     let mut new = old.clone();
     new["spec"]["map"] = json!({"k": "v"});
     assert_eq!(texts(&validate::update(&kind, &new, &old)), Vec::<String>::new());
@@ -130,14 +132,18 @@ fn an_update_is_forgiven_what_it_leaves_as_it_was() {
 #[test]
 fn unknown_fields_are_pruned_and_defaults_filled_in() {
     let kind = widget(36);
-    let body = object(json!({"size": 1, "unknown": "x", "free": {"kept": {"deep": 1}}, "ports": [{"name": "p", "junk": 1}], "nullable": null}));
+    let body =
+        object(&json!({"size": 1, "unknown": "x", "free": {"kept": {"deep": 1}}, "ports": [{"name": "p", "junk": 1}], "nullable": null}));
     let mut decoded = decode(&kind, body.clone(), FieldValidation::Warn).unwrap();
     defaults::apply(&kind, &mut decoded.object);
     let wanted = json!({"size": 1, "mode": "Safe", "free": {"kept": {"deep": 1}}, "ports": [{"name": "p", "port": 80}], "nullable": null});
     assert_eq!(decoded.object["spec"], wanted);
     assert_eq!(decoded.warnings, ["unknown field \"spec.ports[0].junk\"", "unknown field \"spec.unknown\""]);
-    let refused = decode(&kind, object(json!({"size": 1, "unknown": "x"})), FieldValidation::Strict).unwrap_err();
-    assert_eq!(refused.message, "Widget in version \"v1\" cannot be handled as a Widget: strict decoding error: unknown field \"spec.unknown\"");
+    let refused = decode(&kind, object(&json!({"size": 1, "unknown": "x"})), FieldValidation::Strict).unwrap_err();
+    assert_eq!(
+        refused.message,
+        "Widget in version \"v1\" cannot be handled as a Widget: strict decoding error: unknown field \"spec.unknown\""
+    );
 }
 
 #[test]
@@ -145,7 +151,10 @@ fn bad_definitions_are_refused_where_they_are_bad() {
     let spec = |node: Value| json!({"type": "object", "properties": {"spec": node}});
     let at = "spec.validation.openAPIV3Schema.properties[spec]";
     let table = [
-        (spec(json!({"type": "object", "properties": {"x": {}}})), format!("{at}.properties[x].type: Required value: must not be empty for specified object fields")),
+        (
+            spec(json!({"type": "object", "properties": {"x": {}}})),
+            format!("{at}.properties[x].type: Required value: must not be empty for specified object fields"),
+        ),
         (
             spec(json!({"type": "object", "x-kubernetes-validations": [{"rule": "self.nope > 1"}]})),
             format!(
@@ -155,8 +164,10 @@ fn bad_definitions_are_refused_where_they_are_bad() {
             ),
         ),
         (
-            spec(json!({"type": "object", "properties": {"l": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
-                "items": {"type": "object", "properties": {"k": {"type": "string"}}}}}})),
+            spec(
+                json!({"type": "object", "properties": {"l": {"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"],
+                "items": {"type": "object", "properties": {"k": {"type": "string"}}}}}}),
+            ),
             format!(
                 "{at}.properties[l].items.properties[k].default: Required value: this property is in x-kubernetes-list-map-keys, so it must have \
                  a default or be a required property"

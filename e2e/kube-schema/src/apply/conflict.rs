@@ -24,7 +24,7 @@ pub(super) fn error(conflicts: &[(Manager, Entry, Set)]) -> ApiError {
         format!("Apply failed with {} conflicts: {}", causes.len(), texts.join("\n"))
     };
     let details = Details { causes, ..Details::default() };
-    ApiError { code: 409, reason: "Conflict".to_owned(), message, details: Some(details) }
+    ApiError { code: 409, reason: "Conflict".to_owned(), message, details: Some(Box::new(details)) }
 }
 
 fn print_manager(manager: &Manager, entry: &Entry) -> String {

@@ -1,9 +1,9 @@
 //! The algorithm of server-side apply.
 use serde_json::{Map, Value};
 
+use super::Apply;
 use super::conflict;
 use super::managed::{Entry, Managed, Manager};
-use super::Apply;
 use crate::error::ApiError;
 use crate::fields::{Comparison, Element, Set, compare, field_set, merge, remove};
 use crate::{Kind, value};
@@ -78,20 +78,20 @@ pub(super) fn apply(request: Apply<'_>) -> Result<Value, ApiError> {
     if request.live.is_some() && managed.0.is_empty() {
         adopt_unmanaged(request.kind, live, &mut managed);
     }
-    let manager = Manager::applier(request.manager, request.subresource);
-    let last = managed.0.get(&manager).cloned();
+    let applier = Manager::applier(request.manager, request.subresource);
+    let last = managed.0.get(&applier).cloned();
     let mut merged = merge(Some(schema), live, &config);
-    let applied = without_unowned(&field_set(schema, &config)).difference_with_below(&reset_fields(request.kind, request.subresource));
-    let entry = Entry { fields: applied.clone(), api_version: request.kind.gvk.api_version(), time: request.now.to_owned() };
-    managed.0.insert(manager.clone(), entry);
+    let wanted = without_unowned(&field_set(schema, &config)).difference_with_below(&reset_fields(request.kind, request.subresource));
+    let entry = Entry { fields: wanted.clone(), api_version: request.kind.gvk.api_version(), time: request.now.to_owned() };
+    managed.0.insert(applier.clone(), entry);
     if let Some(last) = &last {
         prune(request.kind, &mut merged, &managed, &last.fields);
     }
     let changes = changes(request.kind, live, &merged, request.subresource);
-    take_over(&mut managed, &manager, &changes, request.force)?;
-    if let Some(last) = last.filter(|l| l.fields == applied && changes.is_same()) {
+    take_over(&mut managed, &applier, &changes, request.force)?;
+    if let Some(last) = last.filter(|l| l.fields == wanted && changes.is_same()) {
         // An apply that changes nothing leaves the time of the last one.
-        managed.0.insert(manager, last);
+        managed.0.insert(applier, last);
     }
     managed.write(&mut merged);
     Ok(merged)
@@ -100,9 +100,9 @@ pub(super) fn apply(request: Apply<'_>) -> Result<Value, ApiError> {
 /// Fields of an object from before anybody was noted as manager.
 fn adopt_unmanaged(kind: &Kind, live: &Value, managed: &mut Managed) {
     let fields = changes(kind, &empty_object(kind), live, "").added;
-    let manager = Manager::updater("before-first-apply", &kind.gvk.api_version(), "");
+    let unknown = Manager::updater("before-first-apply", &kind.gvk.api_version(), "");
     let time = value::text(live, "metadata.creationTimestamp").to_owned();
-    managed.0.insert(manager, Entry { fields, api_version: kind.gvk.api_version(), time });
+    managed.0.insert(unknown, Entry { fields, api_version: kind.gvk.api_version(), time });
 }
 
 fn empty_object(kind: &Kind) -> Value {
@@ -133,10 +133,10 @@ fn prune(kind: &Kind, merged: &mut Value, managed: &Managed, last: &Set) {
 
 /// Takes changed fields from other managers, or refuses to.
 fn take_over(managed: &mut Managed, own: &Manager, changes: &Comparison, force: bool) -> Result<(), ApiError> {
-    let changed = changes.modified.union(&changes.added);
+    let touched = changes.modified.union(&changes.added);
     let mut conflicts = Vec::new();
     for (manager, entry) in managed.0.iter().filter(|(m, _)| *m != own) {
-        let lost = entry.fields.intersection(&changed);
+        let lost = entry.fields.intersection(&touched);
         if !lost.is_empty() {
             conflicts.push((manager.clone(), entry.clone(), lost));
         }
@@ -163,18 +163,18 @@ pub(super) fn track_update(kind: &Kind, live: Option<&Value>, object: &mut Value
     let before = live.unwrap_or(&empty);
     let sent = value::at(object, "metadata.managedFields");
     let reset = sent.is_some_and(|m| m.as_array().is_some_and(Vec::is_empty)) && live.is_some();
-    let mut managed = match sent.filter(|m| m.as_array().is_some_and(|a| !a.is_empty())) {
+    let mut owners = match sent.filter(|m| m.as_array().is_some_and(|a| !a.is_empty())) {
         Some(_) => Managed::read(object),
         None if reset => Managed::default(),
         None => Managed::read(before),
     };
     if reset {
-        managed.write(object);
+        owners.write(object);
         return;
     }
     let changes = changes(kind, before, object, subresource);
     let own = Manager::updater(manager, &kind.gvk.api_version(), subresource);
-    for (who, entry) in &mut managed.0 {
+    for (who, entry) in &mut owners.0 {
         entry.fields = entry.fields.difference(&changes.removed);
         if *who != own {
             entry.fields = entry.fields.difference(&changes.modified).difference(&changes.added);
@@ -182,10 +182,10 @@ pub(super) fn track_update(kind: &Kind, live: Option<&Value>, object: &mut Value
     }
     let gained = changes.modified.union(&changes.added);
     if !gained.is_empty() {
-        let entry = managed.0.entry(own).or_default();
+        let entry = owners.0.entry(own).or_default();
         entry.fields = entry.fields.union(&gained);
         entry.api_version = kind.gvk.api_version();
         now.clone_into(&mut entry.time);
     }
-    managed.write(object);
+    owners.write(object);
 }

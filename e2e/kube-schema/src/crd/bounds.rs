@@ -35,8 +35,21 @@ impl Checks {
     /// Reads a schema node; `None` when it demands nothing.
     pub(crate) fn read(json: &Value, build: fn(&Value) -> Schema) -> Option<Arc<Self>> {
         const KEYS: &[&str] = &[
-            "minimum", "maximum", "multipleOf", "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties",
-            "pattern", "allOf", "anyOf", "oneOf", "not", "x-kubernetes-validations",
+            "minimum",
+            "maximum",
+            "multipleOf",
+            "minLength",
+            "maxLength",
+            "minItems",
+            "maxItems",
+            "minProperties",
+            "maxProperties",
+            "pattern",
+            "allOf",
+            "anyOf",
+            "oneOf",
+            "not",
+            "x-kubernetes-validations",
         ];
         if !KEYS.iter().any(|k| json.get(*k).is_some()) {
             return None;

@@ -52,9 +52,8 @@ impl Compiled {
 
 /// A schema as the evaluator needs it to convert values: neither rules, nor defaults, nor prose.
 fn without_rules(json: &Value) -> Value {
-    const KEYS: &[&str] = &[
-        "type", "format", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource", "x-kubernetes-int-or-string",
-    ];
+    const KEYS: &[&str] =
+        &["type", "format", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource", "x-kubernetes-int-or-string"];
     let mut out = Map::new();
     for (key, value) in json.as_object().into_iter().flatten() {
         let kept = match key.as_str() {

@@ -40,8 +40,32 @@ fn place(source: &str, text: &str, needle: &str) -> String {
 
 /// Names that a rule may use without declaring them: types and namespaces of functions.
 const GLOBALS: &[&str] = &[
-    "int", "uint", "double", "bool", "string", "bytes", "list", "map", "null_type", "type", "dyn", "optional", "math", "sets", "strings",
-    "ip", "cidr", "format", "base64", "google", "semver", "quantity", "lists", "cel", "regex", "url",
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "string",
+    "bytes",
+    "list",
+    "map",
+    "null_type",
+    "type",
+    "dyn",
+    "optional",
+    "math",
+    "sets",
+    "strings",
+    "ip",
+    "cidr",
+    "format",
+    "base64",
+    "google",
+    "semver",
+    "quantity",
+    "lists",
+    "cel",
+    "regex",
+    "url",
 ];
 
 struct Checker {
@@ -105,12 +129,11 @@ impl Checker {
 
     fn select<'a>(&mut self, select: &SelectExpr, scope: &Scope<'a>) -> Kind<'a> {
         let of = self.kind(&select.operand.expr, scope);
-        match field(of, &select.field) {
-            Ok(kind) => kind,
-            Err(()) => {
-                self.note(format!("undefined field '{}'", select.field), format!(".{}", select.field));
-                Kind::Dynamic
-            }
+        if let Ok(kind) = field(of, &select.field) {
+            kind
+        } else {
+            self.note(format!("undefined field '{}'", select.field), format!(".{}", select.field));
+            Kind::Dynamic
         }
     }
 
@@ -157,7 +180,13 @@ fn is_embedded(schema: &Value) -> bool {
 fn field<'a>(of: Kind<'a>, name: &str) -> Result<Kind<'a>, ()> {
     match of {
         Kind::Dynamic => Ok(Kind::Dynamic),
-        Kind::Metadata => if matches!(name, "name" | "generateName") { Ok(Kind::Dynamic) } else { Err(()) },
+        Kind::Metadata => {
+            if matches!(name, "name" | "generateName") {
+                Ok(Kind::Dynamic)
+            } else {
+                Err(())
+            }
+        }
         Kind::Node(schema, is_object) => {
             if is_object {
                 match name {

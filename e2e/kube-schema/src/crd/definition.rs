@@ -1,4 +1,4 @@
-//! A CustomResourceDefinition as the server uses it.
+//! A `CustomResourceDefinition` as the server uses it.
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ pub struct Definition {
 }
 
 impl Definition {
-    /// Reads a CustomResourceDefinition (defaulted) for Kubernetes 1.`minor` and compiles its rules. Call it once a definition's generation.
+    /// Reads a `CustomResourceDefinition` (defaulted) for Kubernetes 1.`minor` and compiles its rules. Call it once a definition's generation.
     pub fn parse(crd: &Value, minor: u32) -> Result<Self, Vec<FieldError>> {
         let errors = super::validate_definition(crd, None, minor);
         if !errors.is_empty() {
@@ -139,11 +139,11 @@ impl Column {
 pub fn default_definition(crd: &mut Value) {
     let kind = text(crd, "spec.names.kind").to_owned();
     let Some(spec) = child(crd, "spec") else { return };
-    if let Some(names) = child(spec, "names") {
-        if !kind.is_empty() {
-            set_default(names, "singular", kind.to_lowercase());
-            set_default(names, "listKind", format!("{kind}List"));
-        }
+    if let Some(names) = child(spec, "names")
+        && !kind.is_empty()
+    {
+        set_default(names, "singular", kind.to_lowercase());
+        set_default(names, "listKind", format!("{kind}List"));
     }
     if let Some(conversion) = child(spec, "conversion") {
         set_default(conversion, "strategy", "None");
@@ -152,9 +152,7 @@ pub fn default_definition(crd: &mut Value) {
 
 /// The status of a definition whose names were accepted: conditions, accepted names, stored versions.
 pub fn established_status(crd: &Value, now: &str) -> Value {
-    let condition = |kind: &str, reason: &str, message: &str| {
-        json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message})
-    };
+    let condition = |kind: &str, reason: &str, message: &str| json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message});
     let storage: Vec<&Value> = list(crd, "spec.versions").iter().filter(|v| v.get("storage") == Some(&Value::Bool(true))).collect();
     let stored: Vec<&str> = storage.iter().map(|v| text(v, "name")).collect();
     json!({

@@ -2,6 +2,7 @@
 mod bounds;
 mod cel;
 mod cel_types;
+mod cost;
 mod definition;
 mod openapi;
 mod scale;
@@ -10,6 +11,7 @@ mod validate;
 
 pub use bounds::Checks;
 pub use cel::Rules;
+pub use cost::cost_warnings;
 pub use definition::{Column, CustomKind, Definition, ScalePaths, Version, default_definition, established_status};
 pub(crate) use openapi::validate_object;
 pub use validate::validate_definition;

@@ -114,7 +114,7 @@ impl Walk {
         let valid = match schema.format.as_str() {
             "date-time" => text.parse::<jiff::Timestamp>().is_ok(),
             "date" => text.parse::<jiff::civil::Date>().is_ok(),
-            "byte" => text.len() % 4 == 0,
+            "byte" => text.len().is_multiple_of(4),
             "ipv4" => text.parse::<std::net::Ipv4Addr>().is_ok(),
             "ipv6" => text.parse::<std::net::Ipv6Addr>().is_ok(),
             "uuid" => text.len() == 36 && text.split('-').map(str::len).eq([8, 4, 4, 4, 12]),
@@ -168,10 +168,10 @@ impl Walk {
                 self.invalid(value, path, &format!("should be greater than {min}"));
             }
         }
-        if let Some(step) = checks.multiple_of.filter(|step| *step != 0.0) {
-            if (number / step).fract() != 0.0 {
-                self.invalid(value, path, &format!("should be a multiple of {step}"));
-            }
+        if let Some(step) = checks.multiple_of.filter(|step| *step != 0.0)
+            && (number / step).fract() != 0.0
+        {
+            self.invalid(value, path, &format!("should be a multiple of {step}"));
         }
     }
 
@@ -250,10 +250,10 @@ impl Walk {
         let mut seen = BTreeSet::new();
         for (index, item) in list.iter().enumerate() {
             let here = format!("{path}[{index}]");
-            if let Some(element) = Element::of_item(schema, item) {
-                if !seen.insert(element) {
-                    self.duplicates.push(FieldError::duplicate(here.clone(), &key_of(schema, item)));
-                }
+            if let Some(element) = Element::of_item(schema, item)
+                && !seen.insert(element)
+            {
+                self.duplicates.push(FieldError::duplicate(here.clone(), &key_of(schema, item)));
             }
             if let Some(items) = &schema.items {
                 self.value(items, item, correlated(schema, item, old), &here);

@@ -64,7 +64,11 @@ impl Walk {
                 }
             }
             Place::Value if kind.is_empty() && !open => {
-                let what = if path.ends_with(".items") { "must not be empty for specified array items" } else { "must not be empty for specified object fields" };
+                let what = if path.rsplit('.').next() == Some("items") {
+                    "must not be empty for specified array items"
+                } else {
+                    "must not be empty for specified object fields"
+                };
                 self.errors.push(FieldError::required(format!("{path}.type"), what));
             }
             Place::Alternative if !kind.is_empty() && !open => {
@@ -83,7 +87,10 @@ impl Walk {
 
     fn forbidden(&mut self, schema: &Value, path: &str, place: Place) {
         if flag(schema, "uniqueItems") {
-            self.errors.push(FieldError::forbidden(format!("{path}.uniqueItems"), "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"));
+            self.errors.push(FieldError::forbidden(
+                format!("{path}.uniqueItems"),
+                "uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
+            ));
         }
         if schema.get("properties").is_some() && schema.get("additionalProperties").is_some_and(|a| !a.is_null()) {
             let field = format!("{path}.additionalProperties");
@@ -99,9 +106,11 @@ impl Walk {
             }
         }
         if place == Place::Alternative {
-            for key in ["default", "nullable", "description", "title", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"] {
+            for key in
+                ["default", "nullable", "description", "title", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource"]
+            {
                 if schema.get(key).is_some_and(|v| !v.is_null() && *v != json!("") && *v != json!(false)) {
-                    self.errors.push(FieldError::forbidden(format!("{path}.{key}"), &format!("must be undefined to be structural")));
+                    self.errors.push(FieldError::forbidden(format!("{path}.{key}"), "must be undefined to be structural"));
                 }
             }
         }
@@ -148,11 +157,13 @@ impl Walk {
         };
         if !atomic {
             let detail = "items in set must be atomic";
-            let (key, what) = if text(items, "type") == "object" { ("x-kubernetes-map-type", "granular") } else { ("x-kubernetes-list-type", "map") };
+            let (key, what) =
+                if text(items, "type") == "object" { ("x-kubernetes-map-type", "granular") } else { ("x-kubernetes-list-type", "map") };
             self.errors.push(FieldError::invalid(format!("{path}.items.{key}"), &json!(what), detail));
         }
         if flag(items, "nullable") {
-            self.errors.push(FieldError::forbidden(format!("{path}.items.nullable"), "cannot be nullable when x-kubernetes-list-type is set"));
+            self.errors
+                .push(FieldError::forbidden(format!("{path}.items.nullable"), "cannot be nullable when x-kubernetes-list-type is set"));
         }
     }
 
@@ -239,17 +250,17 @@ impl Walk {
             let within = path.rsplit_once(".x-kubernetes-validations").map_or(path, |(p, _)| p);
             self.errors.push(FieldError::invalid(format!("{path}.rule"), &json!(source), &format!("{detail} {within}")));
         }
-        if let Some(expression) = rule.get("messageExpression").and_then(Value::as_str) {
-            if let Some(problem) = compile_problem(expression, schema, is_object) {
-                let detail = format!("messageExpression compilation failed: {problem}");
-                self.errors.push(FieldError::invalid(format!("{path}.messageExpression"), &print_rule(rule), &detail));
-            }
+        if let Some(expression) = rule.get("messageExpression").and_then(Value::as_str)
+            && let Some(problem) = compile_problem(expression, schema, is_object)
+        {
+            let detail = format!("messageExpression compilation failed: {problem}");
+            self.errors.push(FieldError::invalid(format!("{path}.messageExpression"), &print_rule(rule), &detail));
         }
-        if let Some(own) = rule.get("fieldPath").and_then(Value::as_str) {
-            if !field_exists(schema, own) {
-                let detail = "fieldPath must be a valid path: does not refer to a valid field";
-                self.errors.push(FieldError::invalid(format!("{path}.fieldPath"), &json!(own), detail));
-            }
+        if let Some(own) = rule.get("fieldPath").and_then(Value::as_str)
+            && !field_exists(schema, own)
+        {
+            let detail = "fieldPath must be a valid path: does not refer to a valid field";
+            self.errors.push(FieldError::invalid(format!("{path}.fieldPath"), &json!(own), detail));
         }
         let reasons = ["FieldValueRequired", "FieldValueForbidden", "FieldValueInvalid", "FieldValueDuplicate"];
         if let Some(reason) = rule.get("reason").filter(|r| !reasons.iter().any(|x| r == x)) {

@@ -8,15 +8,14 @@ use crate::schema::{Schema, Type};
 /// Checks types, spells quantities canonically and drops what is not printed. The error is the server's text.
 pub(super) fn coerce(schema: &Schema, value: &mut Value, path: &str) -> Result<(), String> {
     match (schema.kind, &mut *value) {
-        (_, Value::Null) | (Type::Any, _) => Ok(()),
+        (_, Value::Null) | (Type::Any, _) | (Type::IntOrString, Value::String(_) | Value::Number(_)) => Ok(()),
         (Type::Quantity, _) => canonical_quantity(value),
-        (Type::IntOrString, Value::String(_) | Value::Number(_)) => Ok(()),
         (Type::Object, Value::Object(_)) => coerce_object(schema, value, path),
         (Type::Array, Value::Array(list)) => match &schema.items {
             Some(items) => list.iter_mut().try_for_each(|item| coerce(items, item, path)),
             None => Ok(()),
         },
-        (Type::String, Value::String(text)) if schema.format == "date-time" && path.ends_with("Time") => check_time(text),
+        (Type::String, Value::String(text)) if schema.format == "date-time" => check_time(text),
         (Type::String, Value::String(_)) | (Type::Boolean, Value::Bool(_)) | (Type::Number, Value::Number(_)) => Ok(()),
         (Type::Integer, Value::Number(number)) => check_integer(number, schema, path),
         (wanted, found) => Err(mismatch(wanted, found, schema, path)),
@@ -65,7 +64,7 @@ fn check_integer(number: &serde_json::Number, schema: &Schema, path: &str) -> Re
     if fits || whole {
         return Ok(());
     }
-    Err(format!("json: cannot unmarshal number {number} into Go struct field {} of type {go}", go_field(path)))
+    Err(format!("json: cannot unmarshal number {number} into Go struct field {path} of type {go}"))
 }
 
 fn mismatch(wanted: Type, found: &Value, schema: &Schema, path: &str) -> String {
@@ -87,12 +86,7 @@ fn mismatch(wanted: Type, found: &Value, schema: &Schema, path: &str) -> String 
         _ if schema.values.is_some() => "map[string]string",
         _ => "struct",
     };
-    format!("json: cannot unmarshal {found} into Go struct field {} of type {go}", go_field(path))
-}
-
-/// The server prints the Go type and the path below it; the type's name is lost in our schemas.
-fn go_field(path: &str) -> &str {
-    path
+    format!("json: cannot unmarshal {found} into Go struct field {path} of type {go}")
 }
 
 /// Refuses values of a map that are not base64.
@@ -113,7 +107,7 @@ fn bad_base64(text: &str) -> Option<usize> {
     if let Some((at, _)) = bytes[..body].iter().find(|(_, b)| !(b.is_ascii_alphanumeric() || *b == b'+' || *b == b'/')) {
         return Some(*at);
     }
-    if bytes.len() % 4 != 0 || bytes.len() - body > 2 {
+    if !bytes.len().is_multiple_of(4) || bytes.len() - body > 2 {
         return Some(if bytes.len() - body > 2 { body } else { text.len() });
     }
     None

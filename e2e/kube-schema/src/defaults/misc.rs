@@ -36,11 +36,11 @@ pub(super) fn storage_class(_: &Kind, object: &mut Value) {
 /// `stringData` is written into `data`.
 pub(super) fn secret(_: &Kind, object: &mut Value) {
     let texts = object.as_object_mut().and_then(|o| o.shift_remove("stringData"));
-    if let Some(Value::Object(texts)) = texts {
-        if let Some(data) = child(object, "data").and_then(Value::as_object_mut) {
-            for (key, value) in texts {
-                data.insert(key, STANDARD.encode(value.as_str().unwrap_or_default()).into());
-            }
+    if let Some(Value::Object(texts)) = texts
+        && let Some(data) = child(object, "data").and_then(Value::as_object_mut)
+    {
+        for (key, value) in texts {
+            data.insert(key, STANDARD.encode(value.as_str().unwrap_or_default()).into());
         }
     }
     set_default(object, "type", "Opaque");

@@ -17,10 +17,10 @@ pub(super) fn service(kind: &Kind, object: &mut Value) {
         set_default(port, "protocol", "TCP");
         let number = port.get("port").cloned().unwrap_or_default();
         let target = port.get("targetPort");
-        if target.is_none_or(|t| t.is_null() || *t == json!(0) || *t == json!("")) {
-            if let Some(port) = port.as_object_mut() {
-                port.insert("targetPort".to_owned(), number);
-            }
+        if target.is_none_or(|t| t.is_null() || *t == json!(0) || *t == json!(""))
+            && let Some(port) = port.as_object_mut()
+        {
+            port.insert("targetPort".to_owned(), number);
         }
     }
     let external = matches!(class.as_str(), "NodePort" | "LoadBalancer");

@@ -12,17 +12,15 @@ pub(super) fn stateful_set(kind: &Kind, object: &mut Value) {
     set_default(spec, "podManagementPolicy", "OrderedReady");
     if let Some(strategy) = child(spec, "updateStrategy") {
         set_default(strategy, "type", "RollingUpdate");
-        if text(strategy, "type") == "RollingUpdate" {
-            if let Some(rolling) = child(strategy, "rollingUpdate") {
-                set_default(rolling, "partition", 0);
-            }
+        if text(strategy, "type") == "RollingUpdate"
+            && let Some(rolling) = child(strategy, "rollingUpdate")
+        {
+            set_default(rolling, "partition", 0);
         }
     }
-    if retention {
-        if let Some(policy) = child(spec, "persistentVolumeClaimRetentionPolicy") {
-            set_default(policy, "whenDeleted", "Retain");
-            set_default(policy, "whenScaled", "Retain");
-        }
+    if retention && let Some(policy) = child(spec, "persistentVolumeClaimRetentionPolicy") {
+        set_default(policy, "whenDeleted", "Retain");
+        set_default(policy, "whenScaled", "Retain");
     }
     set_default(spec, "replicas", 1);
     set_default(spec, "revisionHistoryLimit", 10);
@@ -41,11 +39,11 @@ pub(super) fn deployment(_: &Kind, object: &mut Value) {
     set_default(spec, "progressDeadlineSeconds", 600);
     if let Some(strategy) = child(spec, "strategy") {
         set_default(strategy, "type", "RollingUpdate");
-        if text(strategy, "type") == "RollingUpdate" {
-            if let Some(rolling) = child(strategy, "rollingUpdate") {
-                set_default(rolling, "maxUnavailable", "25%");
-                set_default(rolling, "maxSurge", "25%");
-            }
+        if text(strategy, "type") == "RollingUpdate"
+            && let Some(rolling) = child(strategy, "rollingUpdate")
+        {
+            set_default(rolling, "maxUnavailable", "25%");
+            set_default(rolling, "maxSurge", "25%");
         }
     }
     pod::template(spec);
@@ -63,11 +61,11 @@ pub(super) fn daemon_set(_: &Kind, object: &mut Value) {
     set_default(spec, "revisionHistoryLimit", 10);
     if let Some(strategy) = child(spec, "updateStrategy") {
         set_default(strategy, "type", "RollingUpdate");
-        if text(strategy, "type") == "RollingUpdate" {
-            if let Some(rolling) = child(strategy, "rollingUpdate") {
-                set_default(rolling, "maxUnavailable", 1);
-                set_default(rolling, "maxSurge", 0);
-            }
+        if text(strategy, "type") == "RollingUpdate"
+            && let Some(rolling) = child(strategy, "rollingUpdate")
+        {
+            set_default(rolling, "maxUnavailable", 1);
+            set_default(rolling, "maxSurge", 0);
         }
     }
     pod::template(spec);

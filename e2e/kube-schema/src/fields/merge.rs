@@ -1,5 +1,5 @@
 //! Merging a configuration into a live object, and removing fields from it.
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, VecDeque};
 
 use serde_json::{Map, Value};
 
@@ -36,16 +36,17 @@ fn merge_lists(schema: Option<&Schema>, live: &[Value], config: &[Value]) -> Vec
     let element = |item: &Value| schema.and_then(|s| Element::of_item(s, item));
     let left: Vec<Option<Element>> = live.iter().map(element).collect();
     let right: Vec<Option<Element>> = config.iter().map(element).collect();
-    let find = |list: &[Option<Element>], wanted: &Option<Element>| wanted.as_ref().and_then(|w| list.iter().position(|e| e.as_ref() == Some(w)));
-    let mut shared: std::collections::VecDeque<&Option<Element>> = right.iter().filter(|e| find(&left, e).is_some()).collect();
+    let find =
+        |list: &[Option<Element>], wanted: &Option<Element>| wanted.as_ref().and_then(|w| list.iter().position(|e| e.as_ref() == Some(w)));
+    let mut shared: VecDeque<&Option<Element>> = right.iter().filter(|e| find(&left, e).is_some()).collect();
     let mut next = shared.pop_front();
-    let mut done: BTreeMap<&Element, ()> = BTreeMap::new();
+    let mut done: BTreeSet<&Element> = BTreeSet::new();
     let (mut l, mut r, mut out) = (0, 0, Vec::with_capacity(live.len() + config.len()));
     while l < left.len() || r < right.len() {
         if l < left.len() && r < right.len() {
             if left[l].is_some() && left[l] == right[r] {
                 out.push(merge(items, &live[l], &config[r]));
-                done.extend(right[r].as_ref().map(|e| (e, ())));
+                done.extend(right[r].as_ref());
                 (l, r) = (l + 1, r + 1);
                 next = shared.pop_front();
                 continue;
@@ -61,14 +62,14 @@ fn merge_lists(schema: Option<&Schema>, live: &[Value], config: &[Value]) -> Vec
                 l += 1;
                 continue;
             }
-            if left[l].as_ref().is_some_and(|e| done.contains_key(e)) {
+            if left[l].as_ref().is_some_and(|e| done.contains(e)) {
                 l += 1;
             }
         }
         if r < right.len() {
             let old = find(&left, &right[r]).map(|i| &live[i]);
             out.push(old.map_or_else(|| config[r].clone(), |old| merge(items, old, &config[r])));
-            done.extend(right[r].as_ref().map(|e| (e, ())));
+            done.extend(right[r].as_ref());
             if next.is_some_and(|n| *n == right[r]) {
                 next = shared.pop_front();
             }

@@ -80,7 +80,8 @@ pub fn check(schema: &Schema, value: &Value) -> Vec<String> {
 fn check_at(schema: &Schema, value: &Value, path: &mut Vec<Element>, problems: &mut Vec<String>) {
     let wrong = |wanted: &str| format!("{}: expected {wanted}, got {}", print_path(path), value);
     match (schema.kind, value) {
-        (_, Value::Null) | (Type::Any | Type::Quantity | Type::IntOrString, _) if !matches!(value, Value::Object(_) if schema.kind == Type::Any) => {}
+        (_, Value::Null) | (Type::Any | Type::Quantity | Type::IntOrString, _) if !matches!(value, Value::Object(_) if schema.kind == Type::Any) =>
+            {}
         (Type::Object | Type::Any, Value::Object(map)) => check_map(schema, map, path, problems),
         (Type::Array, Value::Array(list)) => check_list(schema, list, path, problems),
         (Type::String, Value::String(_)) | (Type::Boolean, Value::Bool(_)) | (Type::Integer | Type::Number, Value::Number(_)) => {}

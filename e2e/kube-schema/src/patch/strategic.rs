@@ -72,7 +72,13 @@ fn reorder_only(schema: Option<&Schema>, map: &mut Map<String, Value>, field: &s
     }
 }
 
-fn merge_field(schema: Option<&Schema>, map: &mut Map<String, Value>, key: &str, value: &Value, patch: &Map<String, Value>) -> Result<(), ApiError> {
+fn merge_field(
+    schema: Option<&Schema>,
+    map: &mut Map<String, Value>,
+    key: &str,
+    value: &Value,
+    patch: &Map<String, Value>,
+) -> Result<(), ApiError> {
     let child = schema.and_then(|s| s.field(key)).map(AsRef::as_ref);
     match value {
         Value::Null => {
@@ -92,7 +98,7 @@ fn merge_field(schema: Option<&Schema>, map: &mut Map<String, Value>, key: &str,
                 Some(Value::Array(list)) => std::mem::take(list),
                 _ => Vec::new(),
             };
-            let merged = merge_list(child, live, items, order.map(Vec::as_slice))?;
+            let merged = merge_list(child, &live, items, order.map(Vec::as_slice))?;
             map.insert(key.to_owned(), Value::Array(merged));
         }
         other => {
@@ -117,7 +123,7 @@ fn stripped(value: &Value) -> Value {
     }
 }
 
-fn merge_list(schema: Option<&Schema>, live: Vec<Value>, patch: &[Value], order: Option<&[Value]>) -> Result<Vec<Value>, ApiError> {
+fn merge_list(schema: Option<&Schema>, live: &[Value], patch: &[Value], order: Option<&[Value]>) -> Result<Vec<Value>, ApiError> {
     if patch.iter().any(|item| item.get(DIRECTIVE).and_then(Value::as_str) == Some("replace")) {
         return Ok(stripped(&Value::Array(patch.to_vec())).as_array().cloned().unwrap_or_default());
     }
@@ -125,7 +131,7 @@ fn merge_list(schema: Option<&Schema>, live: Vec<Value>, patch: &[Value], order:
         return Ok(merge_scalars(live, patch, order));
     };
     let items = schema.and_then(|s| s.items.as_deref());
-    let mut merged = live.clone();
+    let mut merged = live.to_vec();
     for item in patch {
         let Some(id) = item.get(key) else {
             return Err(ApiError::internal(format!("map: {item} does not contain declared merge key: {key}")));
@@ -136,27 +142,26 @@ fn merge_list(schema: Option<&Schema>, live: Vec<Value>, patch: &[Value], order:
             continue;
         }
         let Some(fields) = item.as_object() else { continue };
-        match found.and_then(|at| merged.get_mut(at)) {
-            Some(slot) => merge_map(items, slot, fields)?,
-            None => {
-                let mut fresh = Value::Object(Map::new());
-                merge_map(items, &mut fresh, fields)?;
-                merged.push(fresh);
-            }
+        if let Some(slot) = found.and_then(|at| merged.get_mut(at)) {
+            merge_map(items, slot, fields)?;
+        } else {
+            let mut fresh = Value::Object(Map::new());
+            merge_map(items, &mut fresh, fields)?;
+            merged.push(fresh);
         }
     }
     let patch_order = order.unwrap_or(patch);
-    Ok(ordered(merged, patch_order, &live, Some(key)))
+    Ok(ordered(merged, patch_order, live, Some(key)))
 }
 
-fn merge_scalars(live: Vec<Value>, patch: &[Value], order: Option<&[Value]>) -> Vec<Value> {
-    let mut merged = live.clone();
+fn merge_scalars(live: &[Value], patch: &[Value], order: Option<&[Value]>) -> Vec<Value> {
+    let mut merged = live.to_vec();
     for item in patch {
         if !merged.contains(item) {
             merged.push(item.clone());
         }
     }
-    ordered(merged, order.unwrap_or(patch), &live, None)
+    ordered(merged, order.unwrap_or(patch), live, None)
 }
 
 /// Where a value stands in a list, by its key.

@@ -44,6 +44,7 @@ pub enum ListType {
 
 /// A type: what the server knows about a value.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools)] // Independent flags, each named as in OpenAPI.
 pub struct Schema {
     /// What the value is.
     pub kind: Type,

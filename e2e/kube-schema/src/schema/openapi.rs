@@ -1,4 +1,4 @@
-//! Schemas from the `openAPIV3Schema` of a CustomResourceDefinition.
+//! Schemas from the `openAPIV3Schema` of a `CustomResourceDefinition`.
 use std::sync::Arc;
 
 use serde_json::Value;

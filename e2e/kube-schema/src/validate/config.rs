@@ -1,4 +1,4 @@
-//! ConfigMaps and Secrets.
+//! `ConfigMaps` and Secrets.
 use serde_json::{Value, json};
 
 use super::names;

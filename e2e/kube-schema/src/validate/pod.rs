@@ -175,11 +175,11 @@ fn resources(container: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let limits = amounts("limits");
     for (name, request) in amounts("requests").into_iter().flatten() {
         let Some(limit) = limits.and_then(|l| l.get(name)) else { continue };
-        if let (Ok(wanted), Ok(most)) = (Quantity::from_json(request), Quantity::from_json(limit)) {
-            if wanted > most {
-                let detail = format!("must be less than or equal to {name} limit of {}", most.canonical());
-                errors.push(FieldError::invalid(format!("{path}.resources.requests"), request, &detail));
-            }
+        if let (Ok(wanted), Ok(most)) = (Quantity::from_json(request), Quantity::from_json(limit))
+            && wanted > most
+        {
+            let detail = format!("must be less than or equal to {name} limit of {}", most.canonical());
+            errors.push(FieldError::invalid(format!("{path}.resources.requests"), request, &detail));
         }
     }
 }

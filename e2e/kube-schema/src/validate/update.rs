@@ -47,7 +47,9 @@ pub(super) fn validate(kind: &Kind, object: &Value, old: &Value, rest: impl FnOn
             after.push(FieldError::invalid("roleRef", &value, "cannot change roleRef"));
         }
         ("storage.k8s.io", "StorageClass") => {
-            for (key, detail) in [("provisioner", "updates to provisioner are forbidden."), ("parameters", "updates to parameters are forbidden.")] {
+            for (key, detail) in
+                [("provisioner", "updates to provisioner are forbidden."), ("parameters", "updates to parameters are forbidden.")]
+            {
                 if !same(object.get(key), old.get(key)) {
                     after.push(FieldError::forbidden(key, detail));
                 }
@@ -82,7 +84,12 @@ fn frozen_data(object: &Value, old: &Value, fields: &[&str], errors: &mut Vec<Fi
 
 fn stateful_set(object: &Value, old: &Value) -> Option<FieldError> {
     const OPEN: &[&str] = &[
-        "replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit", "persistentVolumeClaimRetentionPolicy",
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
         "minReadySeconds",
     ];
     let frozen = |v: &Value| {

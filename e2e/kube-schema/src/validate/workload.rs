@@ -142,9 +142,8 @@ fn schedule_problem(schedule: &str) -> Option<String> {
     fields.iter().zip(bounds).find_map(|(field, range)| field.split(',').find_map(|part| range_problem(part, range)))
 }
 
-const NAMES: &[&str] = &[
-    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "sun", "mon", "tue", "wed", "thu", "fri", "sat",
-];
+const NAMES: &[&str] =
+    &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
 fn range_problem(part: &str, (low, high): (u32, u32)) -> Option<String> {
     let (range, step) = part.split_once('/').unwrap_or((part, "1"));
