@@ -1,0 +1,64 @@
+//! What is committed below `deploy/` fits the types.
+
+mod structure;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use doris_api::DorisCluster;
+use doris_api::crd::{CURRENT_MINOR, doris_cluster, to_yaml};
+use doris_api::validation::validate;
+use kube_cel::{Validator, apply_defaults};
+use serde_json::Value;
+
+fn deploy(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(path)
+}
+
+#[test]
+fn the_committed_definition_is_current() {
+    let path = deploy("crds/doris-operator.dev_dorisclusters.yaml");
+    let wanted = format!("---\n{}", to_yaml(&doris_cluster(CURRENT_MINOR).expect("a definition")).expect("YAML"));
+    let is = fs::read_to_string(&path).unwrap_or_default();
+    assert!(is == wanted, "run: cargo run -p doris-api --bin crds > deploy/crds/doris-operator.dev_dorisclusters.yaml");
+}
+
+#[test]
+fn every_example_is_valid() {
+    let crd = serde_json::to_value(doris_cluster(CURRENT_MINOR).expect("a definition")).expect("JSON");
+    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let mut tried = Vec::new();
+    let mut files: Vec<_> = fs::read_dir(deploy("examples")).expect("a directory").map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    for file in files {
+        let text = fs::read_to_string(&file).expect("text");
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+        for object in objects.iter().filter(|object| object["kind"] == "DorisCluster") {
+            let object = apply_defaults(schema, object);
+            assert_eq!(structure::errors(schema, &object), Vec::<String>::new(), "{file:?}");
+            let refusals = Validator::new().validate(schema, &object, None).map_err(|errors| errors.to_string());
+            assert_eq!(refusals, Ok(()), "{file:?}");
+            let cluster: DorisCluster = serde_json::from_value(object).expect("a cluster");
+            assert_eq!(validate(&cluster), Vec::new(), "{file:?}");
+            tried.push(file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned());
+        }
+    }
+    assert_eq!(tried, ["basic.yaml", "compute-nodes.yaml", "full.yaml", "hadoop.yaml", "multi-disk.yaml"]);
+}
+
+#[test]
+fn the_full_example_has_every_field_with_its_description() {
+    let text = fs::read_to_string(deploy("examples/full.yaml")).expect("text");
+    let object: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let crd = serde_json::to_value(doris_cluster(CURRENT_MINOR).expect("a definition")).expect("JSON");
+    let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
+    for (name, field) in spec["properties"].as_object().expect("fields") {
+        assert!(object["spec"].get(name).is_some(), "{name} is missing");
+        let description = field["description"].as_str().expect("a description");
+        let first: String = description.chars().take_while(|character| *character != '.').collect();
+        assert!(text.replace("\n  # ", " ").contains(&first), "{name}: {first}");
+    }
+    for name in spec["properties"]["be"]["properties"].as_object().expect("fields").keys() {
+        assert!(object["spec"]["be"].get(name).is_some(), "be.{name} is missing");
+    }
+}
