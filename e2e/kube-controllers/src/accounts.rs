@@ -1,4 +1,4 @@
-//! What each namespace is given: the ServiceAccount `default` and the cluster's root certificate.
+//! What each namespace is given: the `ServiceAccount` `default` and the cluster's root certificate.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::index::{Index, Key};
 use crate::kinds::{CONFIG_MAP, NAMESPACE, SERVICE_ACCOUNT};
 use crate::value::is_deleting;
 
-/// Creates the ServiceAccount `default`.
+/// Creates the `ServiceAccount` `default`.
 pub(crate) struct ServiceAccounts;
 
 /// Publishes `kube-root-ca.crt`.

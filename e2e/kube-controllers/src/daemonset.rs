@@ -1,4 +1,4 @@
-//! DaemonSets: one pod on each node that takes it.
+//! `DaemonSets`: one pod on each node that takes it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::value::{is_deleting, items, label, name, namespace, number, set, text
 
 pub(crate) struct DaemonSets;
 
-/// Taints that each pod of a DaemonSet tolerates.
+/// Taints that each pod of a `DaemonSet` tolerates.
 const TOLERATED: [(&str, &str); 7] = [
     ("node.kubernetes.io/not-ready", "NoExecute"),
     ("node.kubernetes.io/unreachable", "NoExecute"),
@@ -159,8 +159,12 @@ impl<'a> Fleet<'a> {
     }
 
     fn create(&self, node: &str) -> Result<(), ApiError> {
-        let mut pod =
-            from_template(&self.template, namespace(self.daemons), controller_reference(self.daemons), &format!("{}-", name(self.daemons)));
+        let mut pod = from_template(
+            &self.template,
+            namespace(self.daemons),
+            &controller_reference(self.daemons),
+            &format!("{}-", name(self.daemons)),
+        );
         set(&mut pod, &["metadata", "labels", "controller-revision-hash"], self.hash);
         set(
             &mut pod,

@@ -1,4 +1,4 @@
-//! PodDisruptionBudgets: how many pods may be evicted now.
+//! `PodDisruptionBudgets`: how many pods may be evicted now.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -122,7 +122,7 @@ fn scale(context: &Context<'_>, pods: &[Arc<Value>]) -> Result<i64, String> {
     Ok(owners.values().sum())
 }
 
-/// Uid and replicas of the owner that is scaled: a Deployment rather than its ReplicaSet.
+/// Uid and replicas of the owner that is scaled: a Deployment rather than its `ReplicaSet`.
 fn replicas_of(context: &Context<'_>, space: &str, reference: &Value) -> Option<(String, i64)> {
     let owner = context.index.find(group_of(reference), kind_of(reference), space, text(reference, "/name"))?;
     if uid(owner) != text(reference, "/uid") {
@@ -146,7 +146,8 @@ fn scale_path(context: &Context<'_>, owner: &Value) -> Option<String> {
         text(definition, "/spec/group") == group_of(owner) && text(definition, "/spec/names/kind") == kind_of(owner)
     };
     let definition = context.index.list(DEFINITION).find(is_its)?;
-    let version = items(definition, "/spec/versions").iter().find(|version| text(version, "/subresources/scale/specReplicasPath") != "")?;
+    let version =
+        items(definition, "/spec/versions").iter().find(|version| !text(version, "/subresources/scale/specReplicasPath").is_empty())?;
     Some(text(version, "/subresources/scale/specReplicasPath").replace('.', "/"))
 }
 

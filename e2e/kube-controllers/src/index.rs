@@ -270,7 +270,7 @@ impl Index {
 
     /// Keys of pods in any namespace whose required anti-affinity may name this object's labels.
     pub(crate) fn averse_pods(&self, object: &Value) -> BTreeSet<(String, String)> {
-        self.selectors.get("Pod").map(|selectors| selectors.candidates_everywhere(labels(object))).unwrap_or_default()
+        self.selectors.get("Pod").map(|selectors| selectors.candidates_everywhere(&labels(object))).unwrap_or_default()
     }
 }
 

@@ -95,7 +95,10 @@ impl SelectorIndex {
         self.by_namespace.get(namespace).map(|selectors| selectors.candidates(labels)).unwrap_or_default()
     }
 
-    pub(crate) fn candidates_everywhere<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> BTreeSet<(String, String)> {
+    pub(crate) fn candidates_everywhere<'a>(
+        &self,
+        labels: &(impl Iterator<Item = (&'a str, &'a str)> + Clone),
+    ) -> BTreeSet<(String, String)> {
         let of = |(namespace, selectors): (&String, &Selectors)| {
             let namespace = namespace.clone();
             selectors.candidates(labels.clone()).into_iter().map(move |name| (namespace.clone(), name)).collect::<Vec<_>>()

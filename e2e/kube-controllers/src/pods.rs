@@ -63,7 +63,7 @@ pub(crate) fn micros(at: Timestamp) -> String {
 }
 
 /// A new pod of a template, owned and labelled as its controller wants it.
-pub(crate) fn from_template(template: &Value, namespace: &str, owner: Value, prefix: &str) -> Value {
+pub(crate) fn from_template(template: &Value, namespace: &str, owner: &Value, prefix: &str) -> Value {
     let mut metadata = serde_json::Map::new();
     metadata.insert("generateName".into(), prefix.into());
     metadata.insert("namespace".into(), namespace.into());

@@ -1,4 +1,4 @@
-//! ResourceQuotas: what a namespace uses of what it may.
+//! `ResourceQuotas`: what a namespace uses of what it may.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! ReplicaSets: so many equal pods.
+//! `ReplicaSets`: so many equal pods.
 
 use std::sync::Arc;
 
@@ -105,7 +105,7 @@ fn create(context: &Context<'_>, set: &Value, missing: usize) -> Result<(), ApiE
     let template = set.pointer("/spec/template").cloned().unwrap_or_else(|| json!({}));
     let prefix = format!("{}-", name(set));
     for _ in 0..missing {
-        create_pod(context, set, from_template(&template, namespace(set), controller_reference(set), &prefix))?;
+        create_pod(context, set, from_template(&template, namespace(set), &controller_reference(set), &prefix))?;
     }
     Ok(())
 }

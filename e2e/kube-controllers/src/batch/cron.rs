@@ -1,4 +1,4 @@
-//! CronJobs: Jobs by the clock.
+//! `CronJobs`: Jobs by the clock.
 
 use std::sync::Arc;
 

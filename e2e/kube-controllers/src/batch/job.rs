@@ -271,7 +271,7 @@ impl Work<'_> {
     fn pod(&self, index: Option<i64>) -> Value {
         let template = self.job.pointer("/spec/template").cloned().unwrap_or_else(|| json!({}));
         let prefix = index.map_or_else(|| format!("{}-", name(self.job)), |index| format!("{}-{index}-", name(self.job)));
-        let mut pod = from_template(&template, namespace(self.job), controller_reference(self.job), &prefix);
+        let mut pod = from_template(&template, namespace(self.job), &controller_reference(self.job), &prefix);
         if self.context.minor() >= 23 {
             pod = crate::value::with_finalizer(&pod, TRACKING);
         }

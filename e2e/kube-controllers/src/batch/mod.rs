@@ -1,4 +1,4 @@
-//! Jobs and the CronJobs that start them.
+//! Jobs and the `CronJobs` that start them.
 
 mod cron;
 mod job;

@@ -9,7 +9,7 @@ use crate::deployment::{Family, available, until};
 use crate::pods::{condition, seconds, set_condition, timestamp};
 use crate::value::{flag, items, name, number, text};
 
-/// Sum of a status field over ReplicaSets.
+/// Sum of a status field over `ReplicaSets`.
 fn sum<'a>(sets: impl Iterator<Item = &'a std::sync::Arc<Value>>, field: &str) -> i64 {
     sets.filter_map(|set| number(set, field)).sum()
 }

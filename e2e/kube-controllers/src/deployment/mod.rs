@@ -1,4 +1,4 @@
-//! Deployments: ReplicaSets that replace one another.
+//! Deployments: `ReplicaSets` that replace one another.
 
 mod conditions;
 mod rolling;
@@ -23,7 +23,7 @@ use crate::value::{flag, is_deleting, name, number, text, uid};
 
 pub(crate) struct Deployments;
 
-/// A Deployment with its ReplicaSets, the one of the present template apart.
+/// A Deployment with its `ReplicaSets`, the one of the present template apart.
 pub(crate) struct Family<'a> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) deployment: Arc<Value>,
@@ -154,7 +154,7 @@ pub(crate) fn until(since: jiff::Timestamp, seconds: i64, now: jiff::Timestamp) 
     left.is_positive().then(|| crate::statefulset::delay(left))
 }
 
-/// The annotations by which ReplicaSets know the size of their Deployment.
+/// The annotations by which `ReplicaSets` know the size of their Deployment.
 pub(crate) fn size_annotations(family: &Family<'_>) -> Value {
     json!({
         "deployment.kubernetes.io/desired-replicas": family.wanted().to_string(),

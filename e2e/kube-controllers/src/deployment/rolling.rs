@@ -1,4 +1,4 @@
-//! Sizes of the ReplicaSets while one replaces the others.
+//! Sizes of the `ReplicaSets` while one replaces the others.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ fn total(family: &Family<'_>) -> i64 {
     family.all().map(|set| replicas(set)).sum()
 }
 
-/// The size that the new ReplicaSet may have now.
+/// The size that the new `ReplicaSet` may have now.
 pub(crate) fn new_size(family: &Family<'_>, present: i64) -> i64 {
     if text(&family.deployment, "/spec/strategy/type") == "Recreate" {
         return family.wanted();
@@ -75,7 +75,7 @@ fn shrink_old(family: &mut Family<'_>) -> Result<bool, ApiError> {
     Ok(changed)
 }
 
-/// The Deployment was resized since its ReplicaSets were told its size.
+/// The Deployment was resized since its `ReplicaSets` were told its size.
 pub(crate) fn is_scaling(family: &Family<'_>) -> bool {
     family.all().filter(|set| replicas(set) > 0).any(|set| {
         let told = annotation(set, "deployment.kubernetes.io/desired-replicas").and_then(|text| text.parse::<i64>().ok());
@@ -83,7 +83,7 @@ pub(crate) fn is_scaling(family: &Family<'_>) -> bool {
     })
 }
 
-/// Resizes without replacing: one active ReplicaSet takes it all, several share in proportion.
+/// Resizes without replacing: one active `ReplicaSet` takes it all, several share in proportion.
 pub(crate) fn scale_all(family: &mut Family<'_>) -> Result<(), ApiError> {
     let active: Vec<String> = family.all().filter(|set| replicas(set) > 0).map(|set| crate::value::name(set).to_owned()).collect();
     let newest = family.all().last().map(|set| crate::value::name(set).to_owned());
@@ -113,7 +113,7 @@ fn resize(family: &mut Family<'_>, size: impl Fn(&Family<'_>, &Value) -> i64) ->
     Ok(())
 }
 
-/// Spreads the difference over the active ReplicaSets by their sizes; what rounding leaves goes to the largest.
+/// Spreads the difference over the active `ReplicaSets` by their sizes; what rounding leaves goes to the largest.
 fn share(family: &mut Family<'_>) -> Result<(), ApiError> {
     let present = total(family);
     let allowed = if family.wanted() > 0 { family.wanted() + family.max_surge() } else { 0 };

@@ -1,4 +1,4 @@
-//! The ReplicaSets of a Deployment: finding, making, scaling and forgetting them.
+//! The `ReplicaSets` of a Deployment: finding, making, scaling and forgetting them.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::value::{annotation, count, entries, is_deleting, name, namespace, num
 
 pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
 const HASH: &str = "pod-template-hash";
-/// Annotations of a Deployment that its ReplicaSets do not take over.
+/// Annotations of a Deployment that its `ReplicaSets` do not take over.
 const OWN_ANNOTATIONS: [&str; 6] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     REVISION,
@@ -28,7 +28,7 @@ fn revision_of(object: &Value) -> i64 {
 }
 
 impl Family<'_> {
-    /// Tells the ReplicaSet of the present template from the others: the oldest that matches.
+    /// Tells the `ReplicaSet` of the present template from the others: the oldest that matches.
     pub(crate) fn sort_out(&mut self, all: Vec<Arc<Value>>) {
         let template = self.deployment.pointer("/spec/template");
         let new = all.iter().position(|set| is_same_template(set.pointer("/spec/template"), template));
@@ -36,7 +36,7 @@ impl Family<'_> {
         self.new = new.map(|at| self.old.remove(at));
     }
 
-    /// Sets the revision of the present template; makes its ReplicaSet if wanted.
+    /// Sets the revision of the present template; makes its `ReplicaSet` if wanted.
     pub(crate) fn adopt_revision(&mut self, create: bool) -> Result<(), ApiError> {
         let revision = self.old.iter().map(|set| revision_of(set)).max().unwrap_or(0) + 1;
         if let Some(new) = self.new.clone() {
@@ -133,7 +133,7 @@ fn annotate(changed: &mut Value, family: &Family<'_>, revision: i64) {
     set(changed, &["metadata", "annotations", REVISION], revision.to_string());
 }
 
-/// Gives a ReplicaSet another size, and tells it the size of its Deployment.
+/// Gives a `ReplicaSet` another size, and tells it the size of its Deployment.
 pub(crate) fn scale(family: &Family<'_>, target: &Arc<Value>, size: i64) -> Result<Arc<Value>, ApiError> {
     let mut changed = (**target).clone();
     for (key, value) in entries(&size_annotations(family), "") {
@@ -151,7 +151,7 @@ pub(crate) fn scale(family: &Family<'_>, target: &Arc<Value>, size: i64) -> Resu
     Ok(scaled)
 }
 
-/// Deletes the oldest empty ReplicaSets beyond the history limit.
+/// Deletes the oldest empty `ReplicaSets` beyond the history limit.
 pub(crate) fn clean_up(family: &Family<'_>) -> Result<(), ApiError> {
     let Some(limit) = number(&family.deployment, "/spec/revisionHistoryLimit") else { return Ok(()) };
     let mut kept: Vec<_> = family.old.iter().filter(|set| !is_deleting(set)).collect();

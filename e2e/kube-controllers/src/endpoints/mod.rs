@@ -1,4 +1,4 @@
-//! Which pods stand behind a Service: EndpointSlices and the older Endpoints.
+//! Which pods stand behind a Service: `EndpointSlices` and the older Endpoints.
 
 mod legacy;
 mod slices;

@@ -1,4 +1,4 @@
-//! EndpointSlices: endpoints with the same ports, at most 100 in each.
+//! `EndpointSlices`: endpoints with the same ports, at most 100 in each.
 
 use std::sync::Arc;
 
@@ -100,12 +100,11 @@ fn endpoint(context: &Context<'_>, service: &Value, pod: &Value) -> Value {
 fn write(context: &Context<'_>, service: &Value, wanted: Vec<(Value, Vec<Value>)>, mut present: Vec<Arc<Value>>) -> Result<(), ApiError> {
     for (ports, endpoints) in wanted {
         let same = present.iter().position(|slice| slice.get("ports") == Some(&ports)).or_else(|| (!present.is_empty()).then_some(0));
-        match same {
-            Some(at) => update(context, service, &present.remove(at), &ports, endpoints)?,
-            None => {
-                let slice = build(context, service, &ports, endpoints);
-                context.api.create(context.manager, slice)?;
-            }
+        if let Some(at) = same {
+            update(context, service, &present.remove(at), &ports, endpoints)?;
+        } else {
+            let slice = build(context, service, &ports, &endpoints);
+            context.api.create(context.manager, slice)?;
         }
     }
     for surplus in present {
@@ -127,7 +126,7 @@ fn labels(service: &Value) -> Value {
     labels
 }
 
-fn build(context: &Context<'_>, service: &Value, ports: &Value, endpoints: Vec<Value>) -> Value {
+fn build(context: &Context<'_>, service: &Value, ports: &Value, endpoints: &[Value]) -> Value {
     let family = text(service, "/spec/ipFamilies/0");
     json!({
         "apiVersion": SLICE.api_version(), "kind": SLICE.kind,

@@ -89,9 +89,8 @@ impl NodeLifecycle {
         let status = condition(node, "Ready").map_or("", |ready| text(ready, "/status"));
         let key = match status {
             "True" => None,
-            "False" => Some(NOT_READY),
             // A node that has not reported yet is not ready; one that fell silent cannot be reached.
-            "" => Some(NOT_READY),
+            "False" | "" => Some(NOT_READY),
             _ => Some(UNREACHABLE),
         };
         let mut wait = None;

@@ -34,11 +34,11 @@ pub(crate) fn create_missing(context: &Context<'_>, owner: &Value, pod: &Value, 
             }
         }
     }
-    joined(errors)
+    joined(&errors)
 }
 
 /// Several failures as one error.
-pub(crate) fn joined(errors: Vec<String>) -> Result<(), ApiError> {
+pub(crate) fn joined(errors: &[String]) -> Result<(), ApiError> {
     match errors.len() {
         0 => Ok(()),
         1 => Err(internal(errors.concat())),

@@ -18,7 +18,7 @@ fn has_index_label(minor: u32) -> bool {
 /// A pod of this ordinal, made from a revision's template.
 pub(crate) fn new_pod(owner: &Value, template: &Value, revision: &str, ordinal: i64, minor: u32) -> Value {
     let pod_name = format!("{}-{ordinal}", name(owner));
-    let mut pod = from_template(template, namespace(owner), controller_reference(owner), &format!("{}-", name(owner)));
+    let mut pod = from_template(template, namespace(owner), &controller_reference(owner), &format!("{}-", name(owner)));
     set(&mut pod, &["metadata", "name"], pod_name.clone());
     identify(&mut pod, ordinal, minor);
     set(&mut pod, &["metadata", "labels", "controller-revision-hash"], revision);

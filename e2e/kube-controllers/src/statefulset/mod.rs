@@ -1,4 +1,4 @@
-//! StatefulSets: pods with a name, an order and claims of their own.
+//! `StatefulSets`: pods with a name, an order and claims of their own.
 
 mod claims;
 mod identity;
@@ -21,6 +21,7 @@ use crate::revisions;
 use crate::selector::Selector;
 use crate::value::{is_deleting, name, namespace, number, text};
 use rollout::Rollout;
+use status::Counts;
 
 pub(crate) struct StatefulSets;
 
@@ -100,7 +101,7 @@ impl Controller for StatefulSets {
         let mut live: Vec<&str> = pods.iter().map(|pod| revisions::of_pod(pod)).collect();
         live.extend([name(&versions.current), name(&versions.update)]);
         revisions::truncate(context, &history, &live, number(&set, "/spec/revisionHistoryLimit").unwrap_or(10))?;
-        Ok(again.or_else(|| status.until_available(&set, &pods, context.now())))
+        Ok(again.or_else(|| Counts::until_available(&set, &pods, context.now())))
     }
 }
 

@@ -79,7 +79,7 @@ impl Counts {
     }
 
     /// When the next ready pod becomes available.
-    pub(crate) fn until_available(self, set: &Value, pods: &[Arc<Value>], now: Timestamp) -> Option<Duration> {
+    pub(crate) fn until_available(set: &Value, pods: &[Arc<Value>], now: Timestamp) -> Option<Duration> {
         let min_ready = number(set, "/spec/minReadySeconds").unwrap_or(0);
         let lefts = pods.iter().filter_map(|pod| until_available(pod, min_ready, now));
         lefts.filter(|left| !left.is_zero()).min().map(delay)

@@ -82,11 +82,11 @@ impl Server {
         object
     }
 
-    fn replace(&self, object: Value, status_only: bool) -> Result<Arc<Value>, ApiError> {
+    fn replace(&self, object: &Value, status_only: bool) -> Result<Arc<Value>, ApiError> {
         let mut state = self.state();
-        let key = Key::of(&object);
+        let key = Key::of(object);
         let Some(old) = state.objects.get(&key).cloned() else { return Err(error(404, "NotFound", format!("{} not found", key.name))) };
-        let version = text(&object, "/metadata/resourceVersion");
+        let version = text(object, "/metadata/resourceVersion");
         if !version.is_empty() && version != text(&old, "/metadata/resourceVersion") {
             return Err(error(409, "Conflict", "the object has been modified".into()));
         }
@@ -160,11 +160,11 @@ impl Api for Server {
     }
 
     fn update(&self, _manager: &str, object: Value) -> Result<Arc<Value>, ApiError> {
-        self.replace(object, false)
+        self.replace(&object, false)
     }
 
     fn update_status(&self, _manager: &str, object: Value) -> Result<Arc<Value>, ApiError> {
-        self.replace(object, true)
+        self.replace(&object, true)
     }
 
     fn delete(
