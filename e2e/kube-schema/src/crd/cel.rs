@@ -1,7 +1,11 @@
 //! Validation rules of schema nodes in the Common Expression Language.
-use kube_cel::{CompiledSchema, ErrorKind, Rule, compile_schema};
-use serde_json::{Map, Value};
+use std::fmt;
 
+use kube_cel::Rule;
+use kube_cel::cel::{Context, Program, Value as Cel};
+use serde_json::Value;
+
+use super::cel_values::{convert, with_functions};
 use super::openapi::correlated;
 use crate::Kind;
 use crate::error::FieldError;
@@ -9,6 +13,8 @@ use crate::schema::Schema;
 
 /// First minor version whose rules name a field and a reason of their own.
 const FIELD_PATH_SINCE: u32 = 28;
+/// First minor version that forgives what an update leaves as it was.
+const RATCHETING_SINCE: u32 = 30;
 /// First minor version whose messages stand alone, without the type of the value.
 const BARE_MESSAGE_SINCE: u32 = 33;
 
@@ -18,54 +24,54 @@ pub struct Rules {
     rules: Vec<Compiled>,
 }
 
-#[derive(Debug)]
 struct Compiled {
     rule: Rule,
+    program: Program,
+    message: Option<Program>,
     /// Compares with the old value.
     is_transition: bool,
-    /// The node with this rule alone.
-    schema: CompiledSchema,
+}
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.rule.rule)
+    }
 }
 
 impl Rules {
     /// Compiles the rules of a node; rules that do not compile are left to the validation of the definition.
     pub(crate) fn read(json: &Value) -> Option<Self> {
         let list = json.get("x-kubernetes-validations")?.as_array()?;
-        let bare = without_rules(json);
-        let rules: Vec<Compiled> = list.iter().filter_map(|rule| Compiled::new(&bare, rule)).collect();
+        let rules: Vec<Compiled> = list.iter().filter_map(Compiled::new).collect();
         (!rules.is_empty()).then_some(Self { rules })
     }
 }
 
 impl Compiled {
-    fn new(bare: &Value, rule: &Value) -> Option<Self> {
-        let mut plain = rule.clone();
-        // Paths are put together here, not by the evaluator.
-        plain.as_object_mut()?.shift_remove("fieldPath");
-        let mut node = bare.clone();
-        node.as_object_mut()?.insert("x-kubernetes-validations".to_owned(), Value::Array(vec![plain]));
-        let schema = compile_schema(&node);
-        let is_transition = schema.validations.first()?.as_ref().ok()?.is_transition_rule;
-        Some(Self { rule: serde_json::from_value(rule.clone()).ok()?, is_transition, schema })
+    fn new(rule: &Value) -> Option<Self> {
+        let rule: Rule = serde_json::from_value(rule.clone()).ok()?;
+        let program = Program::compile(&rule.rule).ok()?;
+        let message = rule.message_expression.as_deref().and_then(|m| Program::compile(m).ok());
+        let is_transition = program.references().has_variable("oldSelf");
+        Some(Self { rule, program, message, is_transition })
     }
-}
 
-/// A schema as the evaluator needs it to convert values: neither rules, nor defaults, nor prose.
-fn without_rules(json: &Value) -> Value {
-    const KEYS: &[&str] =
-        &["type", "format", "x-kubernetes-preserve-unknown-fields", "x-kubernetes-embedded-resource", "x-kubernetes-int-or-string"];
-    let mut out = Map::new();
-    for (key, value) in json.as_object().into_iter().flatten() {
-        let kept = match key.as_str() {
-            "properties" => Value::Object(value.as_object().into_iter().flatten().map(|(k, v)| (k.clone(), without_rules(v))).collect()),
-            "items" | "additionalProperties" if value.is_object() => without_rules(value),
-            "additionalProperties" => value.clone(),
-            k if KEYS.contains(&k) => value.clone(),
-            _ => continue,
-        };
-        out.insert(key.clone(), kept);
+    /// The text of the refusal, if the rule refuses.
+    fn refusal(&self, scope: &Context<'_>) -> Option<String> {
+        let shown = || self.rule.message.clone().unwrap_or_else(|| format!("failed rule: {}", self.rule.rule));
+        match self.program.execute(scope) {
+            Ok(Cel::Bool(true)) => None,
+            Ok(Cel::Bool(false)) => match self.message.as_ref().map(|m| m.execute(scope)) {
+                Some(Ok(Cel::String(text))) if !text.trim().is_empty() => Some(text.as_str().to_owned()),
+                _ => Some(shown()),
+            },
+            Ok(_) => Some(format!("rule did not evaluate to bool: {}", self.rule.rule)),
+            Err(error) => {
+                let rule = self.rule.message.as_deref().unwrap_or(&self.rule.rule);
+                Some(format!("{error} evaluating rule: {rule}"))
+            }
+        }
     }
-    Value::Object(out)
 }
 
 /// Whether any node below has rules.
@@ -94,9 +100,7 @@ impl Walk<'_> {
             return;
         }
         if let Some(rules) = schema.checks.as_ref().and_then(|c| c.rules.as_ref()) {
-            for rule in &rules.rules {
-                self.rule(rule, value, old, path);
-            }
+            self.rules(rules, schema, value, old, path);
         }
         match value {
             Value::Object(map) => {
@@ -121,19 +125,27 @@ impl Walk<'_> {
         }
     }
 
-    fn rule(&mut self, rule: &Compiled, value: &Value, old: Option<&Value>, path: &str) {
+    fn rules(&mut self, rules: &Rules, schema: &Schema, value: &Value, old: Option<&Value>, path: &str) {
         // What an update leaves as it was is forgiven, unless the rule is about change.
-        if self.minor >= 30 && !rule.is_transition && old == Some(value) {
+        let forgiven = self.minor >= RATCHETING_SINCE && old == Some(value);
+        let applies = |rule: &&Compiled| {
+            let optional = rule.rule.optional_old_self == Some(true);
+            if rule.is_transition { old.is_some() || optional } else { !forgiven }
+        };
+        let due: Vec<&Compiled> = rules.rules.iter().filter(applies).collect();
+        if due.is_empty() {
             return;
         }
-        if let Err(found) = kube_cel::validate_compiled(&rule.schema, value, old) {
-            for error in found {
-                let text = match error.kind {
-                    ErrorKind::ValidationFailure => error.message,
-                    _ => format!("{} evaluating rule: {}", error.message, rule.rule.message.as_deref().unwrap_or(&rule.rule.rule)),
-                };
-                self.refuse(rule, &text, value, path);
-            }
+        let this = convert(Some(schema), value);
+        let before = old.map(|o| if o == value { this.clone() } else { convert(Some(schema), o) });
+        let refusals: Vec<(&Compiled, String)> = with_functions(|functions| {
+            let mut scope = functions.new_inner_scope();
+            scope.add_variable_from_value("self", this);
+            scope.add_variable_from_value("oldSelf", before.unwrap_or(Cel::Null));
+            due.into_iter().filter_map(|rule| Some((rule, rule.refusal(&scope)?))).collect()
+        });
+        for (rule, text) in refusals {
+            self.refuse(rule, &text, value, path);
         }
     }
 

@@ -2,6 +2,7 @@
 mod bounds;
 mod cel;
 mod cel_types;
+mod cel_values;
 mod cost;
 mod definition;
 mod openapi;
