@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Container, Pod};
 use tokio::sync::Notify;
 
@@ -112,6 +113,7 @@ pub enum Check {
 }
 
 /// A running process of a container.
+#[async_trait]
 pub trait Process: Send {
     /// `Some` once it ended.
     fn exit(&mut self) -> Option<Exit>;
@@ -120,7 +122,7 @@ pub trait Process: Send {
     /// Runs the command of a preStop hook; SIGTERM follows by itself.
     fn pre_stop(&mut self, command: &[String]);
     /// Answers a probe; `Err` is what an Event says about the failure.
-    fn check(&mut self, check: &Check) -> Result<(), String>;
+    async fn check(&mut self, check: &Check) -> Result<(), String>;
     /// Whether every change of an answer to [`Process::check`] is notified: such a process need not
     /// be asked again while nothing changes.
     fn notifies(&self) -> bool {
@@ -183,6 +185,7 @@ struct Idle {
     changed: Arc<Notify>,
 }
 
+#[async_trait]
 impl Process for Idle {
     fn exit(&mut self) -> Option<Exit> {
         self.exit.clone()
@@ -201,7 +204,7 @@ impl Process for Idle {
 
     fn pre_stop(&mut self, _command: &[String]) {}
 
-    fn check(&mut self, _check: &Check) -> Result<(), String> {
+    async fn check(&mut self, _check: &Check) -> Result<(), String> {
         if self.frozen { Err("command timed out".into()) } else { Ok(()) }
     }
 

@@ -10,6 +10,7 @@
 
 mod addresses;
 mod cache;
+mod doris;
 mod engine;
 mod env;
 mod events;
@@ -24,6 +25,7 @@ mod pod;
 mod shared;
 mod storage;
 
+pub use doris::Doris;
 pub use engine::{Check, Engine, Exit, FileView, Generic, Launch, Mount, Process, Signal};
 pub use faults::NodeLoss;
 pub use handle::NodeSim;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+use doris_sim::{World, WorldOptions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use node_sim::{Generic, NodeSim, NodeSpec, Options};
+use node_sim::{Doris, NodeSim, NodeSpec, Options};
 
 /// Plays nodes, kubelets and volumes against any Kubernetes API server.
 #[derive(Debug, Parser)]
@@ -36,13 +37,14 @@ async fn main() -> anyhow::Result<()> {
     let config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.context("cannot use the kubeconfig")?;
     let client = kube::Client::try_from(config).context("cannot make a client")?;
+    let world = World::new(WorldOptions { wire: true, ..WorldOptions::default() });
     let options = Options {
         nodes: (0..arguments.nodes).map(NodeSpec::numbered).collect(),
         storage_class: arguments.storage_class,
         pod_network: arguments.pod_network,
         ..Options::default()
     };
-    let _nodes = NodeSim::start(&client, Arc::new(Generic), options);
+    let _nodes = NodeSim::start(&client, Arc::new(Doris::new(world)), options);
     tracing::info!(nodes = arguments.nodes, "playing nodes until interrupted");
     tokio::signal::ctrl_c().await.context("cannot wait for a signal")
 }

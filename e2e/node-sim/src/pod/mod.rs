@@ -137,7 +137,7 @@ impl Kubelet {
                 Mail::Gone | Mail::PowerOff => return self.vanish(),
             }
             self.obey_orders();
-            self.step(Instant::now());
+            self.step(Instant::now()).await;
             self.report_events().await;
             self.publish().await;
             if self.may_delete() && self.delete().await {
@@ -158,13 +158,13 @@ impl Kubelet {
     }
 
     /// One pass over everything that may be due.
-    fn step(&mut self, now: Instant) {
+    async fn step(&mut self, now: Instant) {
         self.reap(now);
         if self.pod.metadata.deletion_timestamp.is_some() {
             self.terminate(now);
         } else if !self.finished() {
             self.bring_up(now);
-            self.probe(now);
+            self.probe(now).await;
         }
         self.stop_due(now);
         self.refresh_files(now);

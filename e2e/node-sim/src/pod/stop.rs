@@ -21,7 +21,7 @@ struct Findings {
 
 impl Kubelet {
     /// Asks the probes that are due.
-    pub(super) fn probe(&mut self, now: Instant) {
+    pub(super) async fn probe(&mut self, now: Instant) {
         for init in [true, false] {
             for index in 0..if init { self.init.len() } else { self.main.len() } {
                 let slot = self.slot_mut(init, index);
@@ -30,7 +30,7 @@ impl Kubelet {
                     continue;
                 }
                 let Some(running) = slot.running_mut().filter(|running| running.stopping.is_none()) else { continue };
-                let findings = ask(running, now);
+                let findings = ask(running, now).await;
                 if let Some(at) = findings.wake {
                     self.wake_at(at);
                 }
@@ -143,13 +143,13 @@ fn hook(container: &Container) -> (Duration, Option<Vec<String>>) {
 }
 
 /// Asks the due probes of one running container.
-fn ask(running: &mut Running, now: Instant) -> Findings {
+async fn ask(running: &mut Running, now: Instant) -> Findings {
     let mut findings = Findings::default();
     let settles = running.process.notifies();
     if !running.started {
         let Some(prober) = running.startup.as_mut() else { return findings };
         if prober.next().is_some_and(|at| now >= at) {
-            let answer = running.process.check(prober.check());
+            let answer = running.process.check(prober.check()).await;
             let verdict = prober.answer(answer.is_ok(), now, false);
             if let Err(problem) = answer {
                 findings.failures.push(("Startup", problem));
@@ -170,7 +170,7 @@ fn ask(running: &mut Running, now: Instant) -> Findings {
         }
     }
     if let Some(prober) = running.readiness.as_mut().filter(|prober| prober.next().is_some_and(|at| now >= at)) {
-        let answer = running.process.check(prober.check());
+        let answer = running.process.check(prober.check()).await;
         match prober.answer(answer.is_ok(), now, settles) {
             Verdict::Good => running.ready = true,
             Verdict::Bad => running.ready = false,
@@ -181,7 +181,7 @@ fn ask(running: &mut Running, now: Instant) -> Findings {
         }
     }
     if let Some(prober) = running.liveness.as_mut().filter(|prober| prober.next().is_some_and(|at| now >= at)) {
-        let answer = running.process.check(prober.check());
+        let answer = running.process.check(prober.check()).await;
         if prober.answer(answer.is_ok(), now, settles) == Verdict::Bad {
             findings.kill = Some(("liveness", prober.grace));
         }
