@@ -1,11 +1,12 @@
 //! Validation rules of schema nodes in the Common Expression Language.
 use std::fmt;
+use std::sync::Arc;
 
 use kube_cel::Rule;
 use kube_cel::cel::{Context, Program, Value as Cel};
 use serde_json::Value;
 
-use super::cel_values::{convert, with_functions};
+use super::cel_values::{compile, convert, with_functions};
 use super::openapi::correlated;
 use crate::Kind;
 use crate::error::FieldError;
@@ -26,8 +27,8 @@ pub struct Rules {
 
 struct Compiled {
     rule: Rule,
-    program: Program,
-    message: Option<Program>,
+    program: Arc<Program>,
+    message: Option<Arc<Program>>,
     /// Compares with the old value.
     is_transition: bool,
 }
@@ -50,8 +51,8 @@ impl Rules {
 impl Compiled {
     fn new(rule: &Value) -> Option<Self> {
         let rule: Rule = serde_json::from_value(rule.clone()).ok()?;
-        let program = Program::compile(&rule.rule).ok()?;
-        let message = rule.message_expression.as_deref().and_then(|m| Program::compile(m).ok());
+        let program = compile(&rule.rule).ok()?;
+        let message = rule.message_expression.as_deref().and_then(|m| compile(m).ok());
         let is_transition = program.references().has_variable("oldSelf");
         Some(Self { rule, program, message, is_transition })
     }

@@ -1,6 +1,6 @@
 //! JSON as values of the Common Expression Language.
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -24,6 +24,22 @@ thread_local! {
         timestamp: Program::compile("timestamp(text)").ok(),
         duration: Program::compile("duration(text)").ok(),
     };
+}
+
+type Programs = Mutex<HashMap<String, Result<Arc<Program>, String>>>;
+
+/// Compiled expressions by their text: a definition is read again and again in many runs, and compiling is what costs.
+static PROGRAMS: LazyLock<Programs> = LazyLock::new(Programs::default);
+
+/// Compiles an expression, once.
+pub(super) fn compile(source: &str) -> Result<Arc<Program>, String> {
+    let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = programs.get(source) {
+        return known.clone();
+    }
+    let compiled = Program::compile(source).map(Arc::new).map_err(|errors| errors.to_string().trim_end().to_owned());
+    programs.insert(source.to_owned(), compiled.clone());
+    compiled
 }
 
 /// Runs `f` with a context that has the server's functions.

@@ -1,5 +1,6 @@
 //! A `CustomResourceDefinition` as the server uses it.
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
@@ -70,18 +71,33 @@ pub struct Definition {
     pub versions: Vec<Version>,
 }
 
+type Parsed = Mutex<BTreeMap<(u32, String, String), Definition>>;
+
+/// Definitions by version, name and spec: the same one is read in every run of a test.
+static PARSED: LazyLock<Parsed> = LazyLock::new(Parsed::default);
+
 impl Definition {
     /// Reads a `CustomResourceDefinition` (defaulted) for Kubernetes 1.`minor` and compiles its rules. Call it once a definition's generation.
     pub fn parse(crd: &Value, minor: u32) -> Result<Self, Vec<FieldError>> {
+        let key = (minor, crate::value::name(crd).to_owned(), crd.get("spec").map(Value::to_string).unwrap_or_default());
+        if let Some(known) = PARSED.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(known.clone());
+        }
         let errors = super::validate_definition(crd, None, minor);
         if !errors.is_empty() {
             return Err(errors);
         }
+        let parsed = Self::read(crd, minor);
+        PARSED.lock().unwrap_or_else(PoisonError::into_inner).insert(key, parsed.clone());
+        Ok(parsed)
+    }
+
+    fn read(crd: &Value, minor: u32) -> Self {
         let names = |key: &str| list(crd, key).iter().filter_map(Value::as_str).map(str::to_owned).collect();
         let group = text(crd, "spec.group").to_owned();
         let kind = text(crd, "spec.names.kind").to_owned();
         let versions = list(crd, "spec.versions").iter().map(|v| Version::read(v, &group, &kind, minor)).collect();
-        Ok(Self {
+        Self {
             list_kind: text(crd, "spec.names.listKind").to_owned(),
             plural: text(crd, "spec.names.plural").to_owned(),
             singular: text(crd, "spec.names.singular").to_owned(),
@@ -91,7 +107,7 @@ impl Definition {
             versions,
             group,
             kind,
-        })
+        }
     }
 }
 

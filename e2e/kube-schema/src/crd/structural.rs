@@ -1,8 +1,8 @@
 //! What the server demands of the schema in a definition.
-use kube_cel::cel::Program;
 use serde_json::{Map, Value, json};
 
 use super::cel_types;
+use super::cel_values::compile;
 use crate::error::FieldError;
 
 /// The place of a schema node in a definition.
@@ -318,14 +318,14 @@ impl Walk {
 }
 
 fn compile_problem(source: &str, schema: &Value, is_object: bool) -> Option<String> {
-    match Program::compile(source) {
+    match compile(source) {
         Ok(program) => cel_types::problem(source, program.expression(), schema, is_object, true),
-        Err(errors) => Some(errors.to_string().trim_end().to_owned()),
+        Err(problem) => Some(problem),
     }
 }
 
 fn uses_old_self(source: &str) -> bool {
-    Program::compile(source).is_ok_and(|p| p.references().has_variable("oldSelf"))
+    compile(source).is_ok_and(|p| p.references().has_variable("oldSelf"))
 }
 
 /// Whether a path of fields leads to a declared field.
