@@ -25,6 +25,7 @@ pub use status::{
 pub use storage::{Disk, Medium, MetadataStorage};
 
 /// An Apache Doris cluster: frontends, backends, and what helps them.
+#[allow(clippy::duplicated_attributes, reason = "columns may have one type")]
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
     group = "doris-operator.dev",

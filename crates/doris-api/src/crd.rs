@@ -124,17 +124,18 @@ fn trim(node: &mut Map<String, Value>) {
         if let (Some(ours), Some(property)) = (ours, property.as_object_mut()) {
             property.insert("description".into(), ours);
         }
-        if name == "volumes" {
-            if let Some(kinds) = property.pointer_mut("/items/properties").and_then(Value::as_object_mut) {
-                kinds.retain(|kind, _| VOLUME_KINDS.contains(&kind.as_str()));
-            }
-        }
-        if name == "resources" {
+        match name.as_str() {
+            "volumes" => retain(property, "/items/properties", |kind| VOLUME_KINDS.contains(&kind)),
             // Claims of dynamic resources need a pod-level list that we do not offer.
-            if let Some(kinds) = property.pointer_mut("/properties").and_then(Value::as_object_mut) {
-                kinds.retain(|kind, _| kind != "claims");
-            }
+            "resources" => retain(property, "/properties", |field| field != "claims"),
+            _ => {}
         }
+    }
+}
+
+fn retain(schema: &mut Value, properties: &str, keep: impl Fn(&str) -> bool) {
+    if let Some(properties) = schema.pointer_mut(properties).and_then(Value::as_object_mut) {
+        properties.retain(|name, _| keep(name));
     }
 }
 

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod component;
 pub mod conditions;
 pub mod crd;
+pub mod example;
 pub mod labels;
 pub mod member;
 pub mod names;

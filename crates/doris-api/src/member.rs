@@ -201,6 +201,7 @@ impl Marker {
 /// What the `inspect` init container saw on a frontend's volume; its termination message, one
 /// line `key=value` each. This is how the controller sees a volume; the decision to start is the
 /// start script's alone.
+#[allow(clippy::struct_excessive_bools, reason = "each is one line of the message")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inspection {
     /// The path is a mount point.

@@ -40,7 +40,7 @@ pub const GATE_CLUSTER_ID: &str = "cluster-id";
 /// Key in the Secret [`initial_root`] and file in its volume.
 pub const INITIAL_ROOT_KEY: &str = "initial-root-password";
 
-/// StatefulSet, PodDisruptionBudget and NetworkPolicy of a component.
+/// StatefulSet and `PodDisruptionBudget` of a component; `NetworkPolicy` of a process.
 pub fn set(cluster: &str, component: Component) -> String {
     format!("{cluster}-{component}")
 }

@@ -1,4 +1,4 @@
-//! PodDisruptionBudgets: one over each pod, by labels that never change, with an integer.
+//! `PodDisruptionBudgets`: one over each pod, by labels that never change, with an integer.
 
 use doris_api::{Component, labels, names};
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};

@@ -1,4 +1,4 @@
-//! ConfigMaps: scripts, configuration revisions, expectations of the gate.
+//! `ConfigMaps`: scripts, configuration revisions, expectations of the gate.
 
 use std::collections::BTreeMap;
 

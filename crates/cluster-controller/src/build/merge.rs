@@ -26,12 +26,10 @@ pub fn strategic_merge(base: &mut Value, patch: &Value) {
 }
 
 fn merge_field(name: &str, base: &mut Value, patch: &Value) {
-    match (base, patch) {
-        (Value::Object(base), Value::Object(patch)) => merge_object(base, patch),
-        (Value::Array(base), Value::Array(patch)) if merge_key(name).is_some() => {
-            merge_list(base, patch, merge_key(name).unwrap_or("name"))
-        }
-        (base, patch) => *base = without_directives(patch),
+    match (base, patch, merge_key(name)) {
+        (Value::Object(base), Value::Object(patch), _) => merge_object(base, patch),
+        (Value::Array(base), Value::Array(patch), Some(key)) => merge_list(base, patch, key),
+        (base, patch, _) => *base = without_directives(patch),
     }
 }
 
@@ -61,9 +59,7 @@ fn merge_list(base: &mut Vec<Value>, patch: &[Value], key: &str) {
         let at = base.iter().position(|old| old.get(key) == item.get(key) && item.get(key).is_some());
         let deletes = item.get("$patch").and_then(Value::as_str) == Some("delete");
         match (at, deletes) {
-            (Some(at), true) => {
-                base.remove(at);
-            }
+            (Some(at), true) => drop(base.remove(at)),
             (Some(at), false) => merge_field("", &mut base[at], item),
             (None, true) => {}
             (None, false) => base.push(without_directives(item)),

@@ -1,4 +1,4 @@
-//! NetworkPolicies: who may connect to a cluster's ports.
+//! `NetworkPolicies`: who may connect to a cluster's ports.
 
 use std::collections::BTreeMap;
 

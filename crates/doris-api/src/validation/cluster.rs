@@ -143,7 +143,7 @@ pub(super) static KERBEROS: Table<KerberosSpec> = Table {
 
 const NAME: &str = "self.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')";
 
-/// Names of ConfigMaps.
+/// Names of `ConfigMaps`.
 pub(super) static CONFIG_MAPS: Table<ConfigMapRef> = Table {
     places: &[
         "spec.fe.configFiles",
