@@ -1,1 +1,36 @@
 //! A model of an Apache Doris cluster behind the real MySQL and HTTP protocols.
+//!
+//! A [`World`] is a network of virtual hosts with frontends, backends and brokers as its processes
+//! and [`Volume`]s as their disks. Processes live and die by themselves or by [`Signal`]; volumes
+//! outlive them. Each frontend keeps its own replica of the journal and shows its own view.
+//!
+//! Everything waits on tokio's clock, so paused time works; randomness comes from the seed.
+//! With [`WorldOptions::wire`] the processes also listen on real loopback sockets.
+
+mod answer;
+mod bdb;
+mod be;
+mod catalog;
+mod clock;
+mod fe;
+mod net;
+mod process;
+mod session;
+mod spec;
+mod sql;
+mod state;
+mod timing;
+mod version;
+mod volume;
+mod wire;
+mod world;
+
+pub use answer::{Answer, Column, ColumnType, HttpError, Rows, SqlError};
+pub use net::Cut;
+pub use process::{LogFile, LogLine, ProcessHandle, ProcessId, ProcessState, Signal};
+pub use session::Session;
+pub use spec::{BeSpec, BrokerSpec, FeSpec, Medium, NodeRole, StorageRoot};
+pub use timing::Timing;
+pub use version::DorisVersion;
+pub use volume::{Volume, VolumeDir, VolumeError};
+pub use world::{World, WorldOptions};

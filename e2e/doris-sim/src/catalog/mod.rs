@@ -1,0 +1,101 @@
+//! What the journal adds up to: the state that every frontend keeps for itself.
+
+mod accounts;
+mod apply;
+mod nodes;
+mod ops;
+mod tables;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use accounts::{Identity, Priv, User, hash_password};
+pub(crate) use nodes::{Backend, Broker, Disk, FeRole, Frontend};
+pub(crate) use ops::{BackendBeat, BrokerBeat, FrontendBeat, MasterInfo, Op};
+pub(crate) use tables::{Database, Partition, Replica, Table, Tablet, TabletHealth};
+
+/// First id that is free for backends, databases and the like.
+const FIRST_ID: u64 = 10_000;
+
+/// A workload group with its properties in order of appearance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WorkloadGroup {
+    pub id: u64,
+    pub properties: BTreeMap<String, String>,
+}
+
+/// State of one frontend's catalog.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Catalog {
+    pub next_id: u64,
+    pub meta_version: u32,
+    pub master: Option<MasterInfo>,
+    pub frontends: Vec<Frontend>,
+    pub backends: BTreeMap<u64, Backend>,
+    pub brokers: BTreeMap<String, Vec<Broker>>,
+    pub users: Vec<User>,
+    pub roles: Vec<String>,
+    pub globals: BTreeMap<String, String>,
+    pub databases: BTreeMap<u64, Database>,
+    pub workload_groups: BTreeMap<String, WorkloadGroup>,
+    pub timestamp_ms: i64,
+}
+
+impl Default for Catalog {
+    fn default() -> Self {
+        let system = |id: u64, name: &str| (id, Database { id, name: name.to_owned(), tables: BTreeMap::new() });
+        Self {
+            next_id: FIRST_ID,
+            meta_version: 0,
+            master: None,
+            frontends: Vec::new(),
+            backends: BTreeMap::new(),
+            brokers: BTreeMap::new(),
+            users: vec![User::root(), User::admin()],
+            roles: Vec::new(),
+            globals: BTreeMap::new(),
+            databases: BTreeMap::from([system(0, "information_schema"), system(1, "mysql")]),
+            workload_groups: BTreeMap::from([("normal".to_owned(), WorkloadGroup { id: 1, properties: BTreeMap::new() })]),
+            timestamp_ms: 0,
+        }
+    }
+}
+
+impl Catalog {
+    pub fn frontend(&self, name: &str) -> Option<&Frontend> {
+        self.frontends.iter().find(|frontend| frontend.name == name)
+    }
+
+    pub fn frontend_at(&self, host: &str, port: u16) -> Option<&Frontend> {
+        self.frontends.iter().find(|frontend| frontend.host == host && frontend.edit_log_port == port)
+    }
+
+    pub fn followers(&self) -> usize {
+        self.frontends.iter().filter(|frontend| frontend.role == FeRole::Follower).count()
+    }
+
+    pub fn backend_at(&self, host: &str, port: u16) -> Option<&Backend> {
+        self.backends.values().find(|backend| backend.host == host && backend.heartbeat_port == port)
+    }
+
+    pub fn user(&self, identity: &Identity) -> Option<&User> {
+        self.users.iter().find(|user| user.identity == *identity)
+    }
+
+    pub fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.values().find(|database| database.name == name)
+    }
+
+    /// Replicas that the catalog knows on a backend.
+    pub fn replicas_on(&self, backend: u64) -> usize {
+        self.tablets().flat_map(|(_, _, tablet)| &tablet.replicas).filter(|replica| replica.backend == backend).count()
+    }
+
+    /// Every tablet with its table and partition.
+    pub fn tablets(&self) -> impl Iterator<Item = (&Table, &Partition, &Tablet)> {
+        let tables = self.databases.values().flat_map(|database| database.tables.values());
+        let partitions = tables.flat_map(|table| table.partitions.iter().map(move |partition| (table, partition)));
+        partitions.flat_map(|(table, partition)| partition.tablets.iter().map(move |tablet| (table, partition, tablet)))
+    }
+}

@@ -1,0 +1,111 @@
+//! Entries of the journal.
+
+use serde::{Deserialize, Serialize};
+
+use super::accounts::{Identity, Priv, User};
+use super::nodes::{Backend, Frontend};
+use super::tables::Table;
+
+/// Who writes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MasterInfo {
+    pub host: String,
+    pub http_port: u16,
+    pub rpc_port: u16,
+}
+
+/// What a heartbeat tells of a frontend, as journalled.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct FrontendBeat {
+    pub name: String,
+    pub alive: bool,
+    pub query_port: u16,
+    pub rpc_port: u16,
+    pub arrow_port: i32,
+    pub replayed: u64,
+}
+
+/// What a heartbeat tells of a backend, as journalled.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct BackendBeat {
+    pub id: u64,
+    pub alive: bool,
+    pub be_port: i32,
+    pub http_port: i32,
+    pub brpc_port: i32,
+    pub arrow_port: i32,
+    pub version: String,
+    pub role: String,
+    pub start_ms: i64,
+    pub beat_ms: i64,
+}
+
+/// What a heartbeat tells of a broker, as journalled.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct BrokerBeat {
+    pub name: String,
+    pub host: String,
+    pub port: u16,
+    pub alive: bool,
+    pub time_ms: i64,
+}
+
+/// An entry of the journal.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Op {
+    Timestamp(i64),
+    MetaVersion(u32),
+    Master(MasterInfo),
+    Heartbeat { frontends: Vec<FrontendBeat>, backends: Vec<BackendBeat>, brokers: Vec<BrokerBeat> },
+    AddFrontend(Frontend),
+    RemoveFrontend { name: String },
+    MoveFrontend { name: String, host: String },
+    AddBackend(Backend),
+    DropBackend { id: u64 },
+    ChangeBackend(Backend),
+    AddBrokers { name: String, addresses: Vec<(String, u16)> },
+    DropBrokers { name: String, addresses: Vec<(String, u16)> },
+    DropAllBrokers { name: String },
+    CreateUser(User),
+    DropUser(Identity),
+    SetPassword { user: Identity, hash: Vec<u8> },
+    Grant { user: Identity, scope: String, privileges: Vec<Priv> },
+    Revoke { user: Identity, scope: String, privileges: Vec<Priv> },
+    CreateRole(String),
+    DropRole(String),
+    Global { name: String, value: String },
+    CreateDatabase { id: u64, name: String },
+    DropDatabase { id: u64 },
+    CreateTable { database: u64, table: Box<Table> },
+    DropTable { database: u64, table: u64 },
+    ReplicationNum { database: u64, table: u64, copies: usize },
+    AddReplica { tablet: u64, replica: u64, backend: u64 },
+    DropReplica { tablet: u64, backend: u64 },
+    WorkloadGroup { name: String, id: u64, properties: Vec<(String, String)> },
+    DropWorkloadGroup { name: String },
+}
+
+impl Op {
+    /// The write that is retried for ever instead of ending the process.
+    pub fn is_timestamp(&self) -> bool {
+        matches!(self, Self::Timestamp(_))
+    }
+}
+
+impl BackendBeat {
+    /// A backend that no longer answers.
+    pub fn dead(id: u64) -> Self {
+        Self {
+            id,
+            alive: false,
+            be_port: 0,
+            http_port: 0,
+            brpc_port: 0,
+            arrow_port: 0,
+            version: String::new(),
+            role: String::new(),
+            start_ms: 0,
+            beat_ms: 0,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What a master does by itself: timestamps, heartbeats, checkpoints, tablets.
+
+use std::time::Duration;
+
+use super::{beats, journal};
+use crate::be::{decommission, internal_schema, schedule};
+use crate::catalog::Op;
+use crate::process::ProcessId;
+use crate::world::World;
+
+/// Starts the daemons of a new master.
+pub(super) fn start(world: &World, id: ProcessId) {
+    world.spawn(id, timestamps(world.clone(), id));
+    world.spawn(id, heartbeats(world.clone(), id));
+    world.spawn(id, tablets(world.clone(), id));
+    checkpoint(world, id);
+}
+
+async fn timestamps(world: World, id: ProcessId) {
+    let (period, offset) = {
+        let mut state = world.state();
+        let period = state.timing.timestamp;
+        let part = state.rng.u32(0..1000);
+        (period, period * part / 1000)
+    };
+    world.sleep(id, offset).await;
+    loop {
+        let now = world.now_ms();
+        journal::write(&world, id, Op::Timestamp(now)).await;
+        world.sleep(id, period).await;
+    }
+}
+
+async fn heartbeats(world: World, id: ProcessId) {
+    loop {
+        let (op, period) = {
+            let mut state = world.state();
+            let op = beats::beat(&mut state, id);
+            let Some(fe) = state.fe(id) else { return };
+            let configured = Duration::from_secs(fe.settings.number("heartbeat_interval_second").max(1));
+            (op, state.timing.heartbeat.unwrap_or(configured))
+        };
+        if let Some(op) = op {
+            journal::write(&world, id, op).await;
+        }
+        world.state().bump();
+        world.sleep(id, period).await;
+    }
+}
+
+/// The tablet scheduler and what depends on it, one round after the other.
+async fn tablets(world: World, id: ProcessId) {
+    let period = world.state().timing.decommission_check;
+    loop {
+        world.sleep(id, period).await;
+        for round in [internal_schema, schedule, decommission] {
+            let ops = round(&mut world.state(), id);
+            for op in ops {
+                journal::write(&world, id, op).await;
+            }
+        }
+    }
+}
+
+/// Writes an image of what the journal before this master held, hands it out and cleans up.
+fn checkpoint(world: &World, id: ProcessId) {
+    let mut state = world.state();
+    let now = state.clock.now_ms();
+    let Some(fe) = state.fe(id) else { return };
+    let databases = fe.bdb.as_ref().map(|bdb| bdb.log.databases()).unwrap_or_default();
+    let Some((first, _)) = databases.last().filter(|_| databases.len() > 1) else { return };
+    let last = first - 1;
+    let mut catalog = fe.load_image().filter(|(image, _)| *image <= last).unwrap_or_default();
+    let Some(log) = fe.bdb.as_ref().map(|bdb| &bdb.log) else { return };
+    log.journals_after(catalog.0).take_while(|(journal, _)| *journal <= last).for_each(|(_, op)| catalog.1.apply(op));
+    let Ok(content) = serde_json::to_vec(&catalog.1) else { return };
+    let rows: Vec<_> = fe.catalog.frontends.iter().map(|row| (row.name.clone(), row.host.clone())).collect();
+    let (own, http_port) = (fe.name.clone(), fe.http_port);
+    if fe.write_image(last, &content).is_err() {
+        return;
+    }
+    let mut taken = 1;
+    for (name, host) in rows.iter().filter(|(name, _)| *name != own) {
+        let crate::state::Reach::Open(peer) = state.reach_host(id, host, http_port) else { continue };
+        let Some(other) = state.fe(peer).filter(|other| other.name == *name) else { continue };
+        taken += usize::from(other.write_image(last, &content).is_ok());
+    }
+    let everyone = taken == rows.len();
+    let Some(fe) = state.fe_mut(id) else { return };
+    fe.checkpoint = (last, now);
+    let meta = fe.meta.clone();
+    if let Some(bdb) = fe.bdb.as_mut().filter(|_| everyone) {
+        bdb.log.clean_databases(last);
+        bdb.log.clean(last);
+        // A disk that refuses keeps the longer log, which is just as good.
+        drop(bdb.log.rewrite(&meta));
+    }
+}

@@ -1,0 +1,156 @@
+//! Databases, tables, workload groups, repositories.
+
+use super::ast::Statement;
+use super::system::journal;
+use super::{Context, Outcome, Run, Step};
+use crate::answer::SqlError;
+use crate::be::build_table;
+use crate::catalog::{Op, Priv};
+
+/// Properties of a workload group that 2.1 and 3.0 know.
+pub(super) const GROUP_PROPERTIES: &[(&str, &str)] = &[
+    ("cpu_share", "1024"),
+    ("memory_limit", "30%"),
+    ("enable_memory_overcommit", "true"),
+    ("max_concurrency", "2147483647"),
+    ("max_queue_size", "0"),
+    ("queue_timeout", "0"),
+    ("cpu_hard_limit", "-1"),
+    ("scan_thread_num", "-1"),
+    ("max_remote_scan_thread_num", "-1"),
+    ("min_remote_scan_thread_num", "-1"),
+    ("spill_threshold_low_watermark", "50%"),
+    ("spill_threshold_high_watermark", "80%"),
+    ("tag", ""),
+    ("read_bytes_per_second", "-1"),
+    ("remote_read_bytes_per_second", "-1"),
+];
+
+impl Context<'_> {
+    fn allowed(&self, database: &str, privilege: Priv) -> Result<(), SqlError> {
+        if self.user()?.has_on(database, privilege) {
+            return Ok(());
+        }
+        Err(SqlError::coded(1044, "42000", format!("Access denied for user '{}' to database '{database}'", self.client.name)))
+    }
+
+    pub(super) fn define(&mut self, statement: &Statement) -> Run {
+        match statement {
+            Statement::CreateDatabase { name, quiet } => {
+                self.allowed(name, Priv::Create)?;
+                let catalog = self.catalog()?;
+                match catalog.database(name) {
+                    Some(_) if *quiet => Ok(Outcome::Done),
+                    Some(_) => Err(SqlError::coded(1007, "HY000", format!("Can't create database '{name}'; database exists"))),
+                    None => Ok(journal([Op::CreateDatabase { id: catalog.next_id, name: name.clone() }])),
+                }
+            }
+            Statement::DropDatabase { name, quiet } => {
+                self.allowed(name, Priv::Drop)?;
+                match self.catalog()?.database(name) {
+                    Some(database) if database.is_virtual() => Err(SqlError::detail("Drop database is forbidden")),
+                    Some(database) => Ok(journal([Op::DropDatabase { id: database.id }])),
+                    None if *quiet => Ok(Outcome::Done),
+                    None => Err(SqlError::coded(1008, "HY000", format!("Can't drop database '{name}'; database doesn't exist"))),
+                }
+            }
+            Statement::CreateTable { database, name, quiet, buckets, properties } => {
+                let database = self.database(database.as_ref())?;
+                self.allowed(&database, Priv::Create)?;
+                self.create_table(&database, name, *quiet, *buckets, properties)
+            }
+            Statement::DropTable { database, name, quiet } => {
+                let database = self.database(database.as_ref())?;
+                self.allowed(&database, Priv::Drop)?;
+                let found = self.catalog()?.database(&database).and_then(|database| Some((database.id, database.table(name)?.id)));
+                match found {
+                    Some((database, table)) => Ok(journal([Op::DropTable { database, table }])),
+                    None if *quiet => Ok(Outcome::Done),
+                    None => Err(SqlError::coded(1109, "42S02", format!("Unknown table '{name}' in {database}"))),
+                }
+            }
+            _ => Ok(Outcome::Done),
+        }
+    }
+
+    fn create_table(&mut self, database: &str, name: &str, quiet: bool, buckets: usize, properties: &[(String, String)]) -> Run {
+        let catalog = self.catalog()?;
+        let Some(database) = catalog.database(database) else { return Ok(Outcome::Done) };
+        if database.table(name).is_some() {
+            return if quiet { Ok(Outcome::Done) } else { Err(SqlError::coded(1050, "42S01", format!("Table '{name}' already exists"))) };
+        }
+        let property = |key: &str| properties.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+        let allocation = property("replication_allocation").and_then(|text| text.trim().strip_prefix("tag.location.")?.split_once(':'));
+        let (location, copies) = match allocation {
+            Some((location, copies)) => (location.trim(), copies.trim().parse().unwrap_or(3)),
+            None => ("default", property("replication_num").and_then(|text| text.parse().ok()).unwrap_or(3)),
+        };
+        let mut next = catalog.next_id;
+        let table = build_table(catalog, &mut next, name, &[name.to_owned()], buckets, copies, location, self.state.clock.now_ms());
+        let Some(table) = table else {
+            return Err(SqlError::detail(format!(
+                "Failed to find enough backend, please check the replication num,replication tag and storage medium and avail capacity of backends or maybe all be on same host.\nCreate failed replications:\nreplication tag: {{\"location\" : \"{location}\"}}, replication num: {copies}, storage medium: HDD"
+            )));
+        };
+        let id = database.id;
+        Ok(Outcome::Steps(vec![
+            Step::CreateTablets(Box::new(table.clone())),
+            Step::Journal(Op::CreateTable { database: id, table: Box::new(table) }),
+        ]))
+    }
+
+    pub(super) fn workload_group(&mut self, statement: &Statement) -> Run {
+        self.require(&[Priv::Admin], "ADMIN")?;
+        let catalog = self.catalog()?;
+        match statement {
+            Statement::WorkloadGroup { name, quiet, alter, properties } => {
+                let known = catalog.workload_groups.get(name);
+                match (known, *alter) {
+                    (None, true) => return Err(SqlError::detail(format!("workload group({name}) does not exist."))),
+                    (Some(_), false) if *quiet => return Ok(Outcome::Done),
+                    (Some(_), false) => return Err(SqlError::detail(format!("workload group {name} already exist"))),
+                    _ => {}
+                }
+                if let Some((key, _)) = properties.iter().find(|(key, _)| !GROUP_PROPERTIES.iter().any(|(known, _)| known == key)) {
+                    return Err(SqlError::detail(format!("Property {key} is not supported.")));
+                }
+                let id = known.map_or(catalog.next_id, |group| group.id);
+                Ok(journal([Op::WorkloadGroup { name: name.clone(), id, properties: properties.clone() }]))
+            }
+            Statement::DropWorkloadGroup { name, .. } if name == "normal" => {
+                Err(SqlError::detail("Dropping default workload group normal is not allowed"))
+            }
+            Statement::DropWorkloadGroup { name, quiet } => match catalog.workload_groups.contains_key(name) {
+                true => Ok(journal([Op::DropWorkloadGroup { name: name.clone() }])),
+                false if *quiet => Ok(Outcome::Done),
+                false => Err(SqlError::detail(format!("workload group {name} does not exist"))),
+            },
+            _ => Ok(Outcome::Done),
+        }
+    }
+
+    /// No repository can exist yet: creating one ends in the check of its broker or in the refusal to model the store.
+    pub(super) fn repository(&mut self, statement: &Statement) -> Run {
+        let failed = |text: String| Err(SqlError::coded(5064, "42000", text));
+        match statement {
+            Statement::CreateRepository { broker: Some(broker), .. } if !self.catalog()?.brokers.contains_key(broker) => {
+                failed(format!("broker does not exist: {broker}"))
+            }
+            Statement::CreateRepository { name, .. } => {
+                Err(SqlError::detail(format!("repository {name} needs an object store, which this model of Doris does not have")))
+            }
+            Statement::DropRepository | Statement::AlterRepository => failed("Repository does not exist".to_owned()),
+            Statement::Backup { repository } | Statement::Restore { repository } => {
+                failed(format!("Repository {repository} does not exist"))
+            }
+            Statement::CancelBackup { database, restore } => {
+                if database.is_none() && self.client.database.is_empty() {
+                    return Err(SqlError::detail("No database selected"));
+                }
+                self.database(database.as_ref())?;
+                failed(if *restore { "No restore is currently running" } else { "No backup job is currently running" }.to_owned())
+            }
+            _ => Ok(Outcome::Done),
+        }
+    }
+}
