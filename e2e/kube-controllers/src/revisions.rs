@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::api::ApiError;
 use crate::claiming::claim;
 use crate::driver::Context;
-use crate::hash::{canonical, template_hash};
+use crate::hash::{canonical, revision_hash};
 use crate::kinds::REVISION;
 use crate::owner::controller_reference;
 use crate::selector::Selector;
@@ -78,7 +78,7 @@ pub(crate) fn of_template(
 
 fn create(context: &Context<'_>, owner: &Value, data: &Value, number: i64, collisions: &mut i64) -> Result<Arc<Value>, ApiError> {
     loop {
-        let hash = template_hash(data, *collisions);
+        let hash = revision_hash(data, *collisions);
         let prefix: String = name(owner).chars().take(LONGEST_PREFIX).collect();
         let revision_name = format!("{prefix}-{hash}");
         let mut labels = owner.pointer("/spec/template/metadata/labels").cloned().unwrap_or_else(|| json!({}));
