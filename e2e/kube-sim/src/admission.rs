@@ -109,9 +109,10 @@ fn complete_claim(cluster: &Cluster, claim: &mut Value) {
     add_finalizer(claim, "kubernetes.io/pvc-protection");
     let beta = claim["metadata"]["annotations"]["volume.beta.kubernetes.io/storage-class"].is_string();
     if claim["spec"]["storageClassName"].is_null() && !beta {
-        let default = cluster.store.list("storageclasses.storage.k8s.io", None).find(|class| {
-            class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true"
-        });
+        let default = cluster
+            .store
+            .list("storageclasses.storage.k8s.io", None)
+            .find(|class| class["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"] == "true");
         if let Some(class) = default {
             claim["spec"]["storageClassName"] = text(class, "name").into();
         }
@@ -129,7 +130,8 @@ fn check_expansion(cluster: &Cluster, resource: &Resource, live: &Value, claim: 
         return Ok(());
     }
     let class = claim["spec"]["storageClassName"].as_str().unwrap_or_default();
-    let expandable = cluster.store.get("storageclasses.storage.k8s.io", "", class).is_some_and(|class| class["allowVolumeExpansion"] == true);
+    let expandable =
+        cluster.store.get("storageclasses.storage.k8s.io", "", class).is_some_and(|class| class["allowVolumeExpansion"] == true);
     if expandable {
         return Ok(());
     }

@@ -84,8 +84,12 @@ impl Cluster {
         let address = object["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
         let taken: BTreeSet<&str> = self.others(object).filter_map(|other| other["spec"]["clusterIP"].as_str()).collect();
         let settled = if address.is_empty() {
-            let free = (1_u32..65_000).map(|number| format!("10.96.{}.{}", number / 250, number % 250 + 1)).find(|free| !taken.contains(free.as_str()));
-            free.ok_or_else(|| ApiStatus::new(500, "InternalError", "Internal error occurred: failed to allocate a serviceIP: range is full"))?
+            let free = (1_u32..65_000)
+                .map(|number| format!("10.96.{}.{}", number / 250, number % 250 + 1))
+                .find(|free| !taken.contains(free.as_str()));
+            free.ok_or_else(|| {
+                ApiStatus::new(500, "InternalError", "Internal error occurred: failed to allocate a serviceIP: range is full")
+            })?
         } else {
             if address != "None" && taken.contains(address.as_str()) && live.is_none() {
                 let text = format!("Invalid value: [\"{address}\"]: failed to allocate IP {address}: provided IP is already allocated");
@@ -119,7 +123,8 @@ impl Cluster {
                 number = next_free(&taken, &own);
                 port["nodePort"] = number.into();
             } else if !PORTS.contains(&wanted) {
-                let text = format!("Invalid value: {wanted}: provided port is not in the valid range. The range of valid ports is 30000-32767");
+                let text =
+                    format!("Invalid value: {wanted}: provided port is not in the valid range. The range of valid ports is 30000-32767");
                 return Err(ApiStatus::invalid("", "Service", &name, vec![Cause::new("FieldValueInvalid", &field, text)]));
             } else if taken.contains(&wanted) {
                 let text = format!("Invalid value: {wanted}: provided port is already allocated");

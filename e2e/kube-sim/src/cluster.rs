@@ -27,13 +27,7 @@ pub struct Cluster {
 impl Cluster {
     /// A cluster without objects.
     pub fn new(minor: u32, seed: u64) -> Self {
-        Self {
-            store: Store::default(),
-            registry: Registry::builtin(minor),
-            ids: Identifiers::seeded(seed),
-            minor,
-            tokens: Tokens::new(),
-        }
+        Self { store: Store::default(), registry: Registry::builtin(minor), ids: Identifiers::seeded(seed), minor, tokens: Tokens::new() }
     }
 
     /// An object of a built-in kind of the core group.

@@ -58,8 +58,7 @@ fn event_to_core(event: Value) -> Value {
 
 fn rename(object: Value, new_name: impl Fn(&str) -> Option<&'static str>) -> Value {
     let Value::Object(fields) = object else { return object };
-    let renamed: Map<String, Value> =
-        fields.into_iter().map(|(key, value)| (new_name(&key).map_or(key, str::to_owned), value)).collect();
+    let renamed: Map<String, Value> = fields.into_iter().map(|(key, value)| (new_name(&key).map_or(key, str::to_owned), value)).collect();
     Value::Object(renamed)
 }
 
@@ -76,9 +75,12 @@ fn autoscaler_to_v1(object: &mut Value) {
     if let Some(spec) = object["spec"].as_object_mut() {
         spec.remove("behavior");
     }
-    let target = metrics.as_ref().and_then(Value::as_array).into_iter().flatten().find_map(|metric| {
-        (metric["resource"]["name"] == "cpu").then(|| metric["resource"]["target"]["averageUtilization"].clone())
-    });
+    let target = metrics
+        .as_ref()
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .find_map(|metric| (metric["resource"]["name"] == "cpu").then(|| metric["resource"]["target"]["averageUtilization"].clone()));
     if let Some(target) = target.filter(|target| !target.is_null()) {
         object["spec"]["targetCPUUtilizationPercentage"] = target;
     }

@@ -8,6 +8,7 @@ mod bootstrap;
 mod call;
 mod clock;
 mod cluster;
+pub mod conformance;
 mod convert;
 mod crd;
 mod http;

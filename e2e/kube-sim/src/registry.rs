@@ -231,7 +231,10 @@ mod tests {
         assert!(!old.has_group("discovery.k8s.io"));
         let new = Registry::builtin(36);
         assert!(new.by_plural("policy", "v1beta1", "poddisruptionbudgets").is_none());
-        assert_eq!(new.by_group_kind("autoscaling", "HorizontalPodAutoscaler").map(|found| found.version.to_string()).as_deref(), Some("v2"));
+        assert_eq!(
+            new.by_group_kind("autoscaling", "HorizontalPodAutoscaler").map(|found| found.version.to_string()).as_deref(),
+            Some("v2")
+        );
     }
 
     #[test]

@@ -108,8 +108,11 @@ impl ApiStatus {
     /// 409 for a precondition of a deletion, which names the kind.
     pub fn precondition(resource: &Resource, name: &str, text: &str) -> Self {
         let kind = resource.kind.to_string();
-        Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {kind} \"{name}\": {text}"))
-            .with(Details { name: name.to_owned(), kind, ..Details::default() })
+        Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {kind} \"{name}\": {text}")).with(Details {
+            name: name.to_owned(),
+            kind,
+            ..Details::default()
+        })
     }
 
     /// 403 for an object or, with an empty name, for the resource.

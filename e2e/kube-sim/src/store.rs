@@ -90,7 +90,9 @@ impl Collection {
     fn record(&mut self, event: Event) {
         let revision = event.revision;
         self.log.push_back(Arc::new(event));
-        if self.log.len() > LOG_LENGTH && let Some(oldest) = self.log.pop_front() {
+        if self.log.len() > LOG_LENGTH
+            && let Some(oldest) = self.log.pop_front()
+        {
             self.forgotten = oldest.revision;
         }
         self.changed.send_replace(revision);
@@ -253,7 +255,8 @@ mod tests {
         let last = store.remove(&key, "n", "a").expect("it was there");
         assert!(resource_version(&last) > resource_version(&second));
         let collection = store.collection(&key).expect("it exists");
-        let changes: Vec<Change> = collection.since(resource_version(&first)).expect("nothing forgotten").map(|event| event.change).collect();
+        let changes: Vec<Change> =
+            collection.since(resource_version(&first)).expect("nothing forgotten").map(|event| event.change).collect();
         assert_eq!(changes, [Change::Deleted]);
     }
 

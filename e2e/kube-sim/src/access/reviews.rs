@@ -61,10 +61,7 @@ fn access(store: &Store, user: &User, spec: &Value) -> Value {
 }
 
 fn rules(store: &Store, user: &User, namespace: &str) -> Value {
-    let everything = [
-        json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}),
-        json!({"verbs": ["*"], "nonResourceURLs": ["*"]}),
-    ];
+    let everything = [json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}), json!({"verbs": ["*"], "nonResourceURLs": ["*"]})];
     let held: Vec<&Value> = if user.is_unbound() { everything.iter().collect() } else { rbac::rules_of(store, user, namespace) };
     let (paths, resources): (Vec<&Value>, Vec<&Value>) = held.into_iter().partition(|rule| rule["nonResourceURLs"].is_array());
     json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false})

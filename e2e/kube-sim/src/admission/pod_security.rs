@@ -19,7 +19,9 @@ pub fn check(cluster: &Cluster, call: &mut Call, resource: &Resource, operation:
     let labels = &namespace["metadata"]["labels"];
     let label = |mode: &str| labels[format!("pod-security.kubernetes.io/{mode}")].as_str();
     let version = |mode: &str| labels[format!("pod-security.kubernetes.io/{mode}-version")].as_str().unwrap_or("latest");
-    if resource.is_core("pods") && let Some(level) = label("enforce") {
+    if resource.is_core("pods")
+        && let Some(level) = label("enforce")
+    {
         let unchanged = matches!(operation, Operation::Update { live, .. } if live["spec"] == object["spec"]);
         let problems = problems(level, pod);
         if !problems.is_empty() && !unchanged {
@@ -123,8 +125,20 @@ fn volumes(pod: &Value) -> impl Iterator<Item = &Value> {
 
 fn capabilities(pod: &Value) -> Option<String> {
     const ALLOWED: [&str; 14] = [
-        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP",
-        "SETUID", "SYS_CHROOT", "",
+        "AUDIT_WRITE",
+        "CHOWN",
+        "DAC_OVERRIDE",
+        "FOWNER",
+        "FSETID",
+        "KILL",
+        "MKNOD",
+        "NET_BIND_SERVICE",
+        "SETFCAP",
+        "SETGID",
+        "SETPCAP",
+        "SETUID",
+        "SYS_CHROOT",
+        "",
     ];
     let mut added: Vec<String> = Vec::new();
     let bad = bad_containers(pod, |context| {
@@ -196,9 +210,8 @@ fn restricted(pod: &Value) -> Vec<String> {
     found.extend(volume_types(pod));
     found.extend(non_root(pod));
     let pod_profile = is_confined(&pod["securityContext"]);
-    let unconfined = bad_containers(pod, |context| {
-        if context["seccompProfile"].is_object() { !is_confined(context) } else { !pod_profile }
-    });
+    let unconfined =
+        bad_containers(pod, |context| if context["seccompProfile"].is_object() { !is_confined(context) } else { !pod_profile });
     if !unconfined.is_empty() {
         let who = if pod_profile { named(&unconfined) } else { format!("pod or {}", named(&unconfined)) };
         let text = format!("({who} must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\")");
@@ -212,8 +225,7 @@ fn is_confined(context: &Value) -> bool {
 }
 
 fn volume_types(pod: &Value) -> Option<String> {
-    const ALLOWED: [&str; 8] =
-        ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
+    const ALLOWED: [&str; 8] = ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"];
     let (mut bad, mut types) = (Vec::new(), Vec::new());
     for volume in volumes(pod) {
         let kind = volume.as_object().into_iter().flatten().map(|(key, _)| key.as_str()).find(|key| *key != "name");
@@ -226,16 +238,15 @@ fn volume_types(pod: &Value) -> Option<String> {
     types.dedup();
     let plural = if bad.len() == 1 { ("volume", "uses", "type") } else { ("volumes", "use", "types") };
     let kinds = if types.len() == 1 { "type" } else { plural.2 };
-    (!bad.is_empty())
-        .then(|| format!("restricted volume types ({} {} {} restricted volume {kinds} {})", plural.0, bad.join(", "), plural.1, types.join(", ")))
+    (!bad.is_empty()).then(|| {
+        format!("restricted volume types ({} {} {} restricted volume {kinds} {})", plural.0, bad.join(", "), plural.1, types.join(", "))
+    })
 }
 
 fn non_root(pod: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let pod_says = pod["securityContext"]["runAsNonRoot"] == true;
-    let bad = bad_containers(pod, |context| {
-        if context["runAsNonRoot"].is_boolean() { context["runAsNonRoot"] != true } else { !pod_says }
-    });
+    let bad = bad_containers(pod, |context| if context["runAsNonRoot"].is_boolean() { context["runAsNonRoot"] != true } else { !pod_says });
     if !bad.is_empty() {
         let who = if pod_says { named(&bad) } else { format!("pod or {}", named(&bad)) };
         found.push(format!("runAsNonRoot != true ({who} must set securityContext.runAsNonRoot=true)"));

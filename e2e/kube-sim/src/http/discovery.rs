@@ -140,7 +140,9 @@ fn resources(registry: &Registry, group: &str, version: &str) -> Value {
                 "kind": kind.map_or(&*resource.kind, |(_, _, kind)| kind),
                 "verbs": verbs,
             });
-            if let Some((group, version, _)) = kind.filter(|(group, version, _)| *group != &*resource.group || *version != &*resource.version) {
+            if let Some((group, version, _)) =
+                kind.filter(|(group, version, _)| *group != &*resource.group || *version != &*resource.version)
+            {
                 entry["group"] = group.into();
                 entry["version"] = version.into();
             }

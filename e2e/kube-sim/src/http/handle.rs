@@ -103,7 +103,8 @@ fn authenticate(inner: &Inner, identity: &Identity, headers: &HeaderMap) -> Resu
                 Some(admin) if admin == token => User::admin(),
                 _ => {
                     let cluster = inner.cluster();
-                    service_account_of(&cluster.tokens, &cluster.store, token, inner.options.clock.now()).ok_or_else(ApiStatus::unauthorized)?
+                    service_account_of(&cluster.tokens, &cluster.store, token, inner.options.clock.now())
+                        .ok_or_else(ApiStatus::unauthorized)?
                 }
             }
         }
@@ -116,7 +117,8 @@ fn impersonated(inner: &Inner, user: User, headers: &HeaderMap) -> Result<User, 
     if name.is_empty() {
         return Ok(user);
     }
-    let wanted = Attributes { verb: "impersonate".to_owned(), resource: "users".to_owned(), name: name.to_owned(), ..Attributes::default() };
+    let wanted =
+        Attributes { verb: "impersonate".to_owned(), resource: "users".to_owned(), name: name.to_owned(), ..Attributes::default() };
     if rbac::allows(&inner.cluster().store, &user, &wanted).is_none() {
         return Err(wanted.refusal(&user));
     }

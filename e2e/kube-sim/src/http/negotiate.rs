@@ -32,7 +32,9 @@ pub fn form(accept: &str) -> Result<Form, ApiStatus> {
         match parameter("as") {
             None => return Ok(Form::Plain),
             Some("Table") if parameter("g") == Some("meta.k8s.io") && parameter("v") == Some("v1") => return Ok(Form::Table),
-            Some("PartialObjectMetadata" | "PartialObjectMetadataList") if parameter("g") == Some("meta.k8s.io") => return Ok(Form::Metadata),
+            Some("PartialObjectMetadata" | "PartialObjectMetadataList") if parameter("g") == Some("meta.k8s.io") => {
+                return Ok(Form::Metadata);
+            }
             Some("APIGroupDiscoveryList") if parameter("v") == Some("v2") => return Ok(Form::AggregatedDiscovery),
             Some(_) => {}
         }

@@ -33,10 +33,7 @@ fn root(group: &str, version: &str) -> String {
 fn versions(cluster: &Cluster) -> Vec<(String, String)> {
     let registry = &cluster.registry;
     let groups: Vec<&str> = std::iter::once("").chain(registry.groups()).collect();
-    groups
-        .into_iter()
-        .flat_map(|group| registry.versions(group).map(move |version| (group.to_owned(), version.to_owned())))
-        .collect()
+    groups.into_iter().flat_map(|group| registry.versions(group).map(move |version| (group.to_owned(), version.to_owned()))).collect()
 }
 
 fn index(cluster: &Cluster) -> Value {

@@ -139,7 +139,12 @@ mod tests {
             ("GET", "/api/v1/namespaces/n/pods", true, "watch //v1 pods/ n "),
             ("DELETE", "/apis/apps/v1/namespaces/n/statefulsets", false, "deletecollection /apps/v1 statefulsets/ n "),
             ("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", false, "create /rbac.authorization.k8s.io/v1 clusterroles/  "),
-            ("PATCH", "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab", false, "patch /rbac.authorization.k8s.io/v1 clusterroles/  a:b"),
+            (
+                "PATCH",
+                "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab",
+                false,
+                "patch /rbac.authorization.k8s.io/v1 clusterroles/  a:b",
+            ),
         ];
         for (method, path, watch, wanted) in cases {
             let method: Method = method.parse().expect("a method");

@@ -186,7 +186,8 @@ pub(super) fn list(exchange: &Exchange<'_>, cluster: &Cluster, target: &Target, 
     let namespace = resource.namespaced.then_some(target.namespace.as_str()).filter(|namespace| !namespace.is_empty());
     let all = cluster.store.at(&resource.key, namespace, revision).ok_or_else(|| expired(token))?;
     let after = |object: &&Arc<Value>| start.as_ref().is_none_or(|(namespace, name)| place(object) > (namespace.as_str(), name.as_str()));
-    let mut selected = all.iter().filter(after).filter(|object| options.selector.is_everything() || matches(resource, &options.selector, object));
+    let mut selected =
+        all.iter().filter(after).filter(|object| options.selector.is_everything() || matches(resource, &options.selector, object));
     let page: Vec<&Arc<Value>> = selected.by_ref().take(limit).collect();
     let rest = selected.count();
 
@@ -243,7 +244,8 @@ fn read_token(token: &str) -> Result<(u64, (String, String)), ApiStatus> {
     let value = body::parse_json(&decoded).map_err(bad)?;
     let start = value["start"].as_str().unwrap_or_default().trim_end_matches('\u{0}');
     let (namespace, name) = start.split_once('/').unwrap_or(("", start));
-    let revision = value["rv"].as_u64().ok_or_else(|| bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned()))?;
+    let revision =
+        value["rv"].as_u64().ok_or_else(|| bad("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned()))?;
     Ok((revision, (namespace.to_owned(), name.to_owned())))
 }
 

@@ -37,7 +37,8 @@ impl Deleted {
 
 /// Kinds whose deletion answers with the object.
 fn returns_object(resource: &Resource) -> bool {
-    let returning = ["pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims", "podtemplates", "resourcequotas"];
+    let returning =
+        ["pods", "services", "serviceaccounts", "persistentvolumes", "persistentvolumeclaims", "podtemplates", "resourcequotas"];
     resource.group.is_empty() && returning.contains(&&*resource.plural)
 }
 

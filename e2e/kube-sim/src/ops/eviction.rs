@@ -33,10 +33,8 @@ impl Cluster {
                 [budget] => self.spend(call, budget, &pod)?,
                 _ => {
                     let text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
-                    return Err(ApiStatus::new(500, "InternalError", format!("Internal error occurred: {text}")).with(Details {
-                        causes: vec![Cause::new("", "", text)],
-                        ..Details::default()
-                    }));
+                    return Err(ApiStatus::new(500, "InternalError", format!("Internal error occurred: {text}"))
+                        .with(Details { causes: vec![Cause::new("", "", text)], ..Details::default() }));
                 }
             }
         }

@@ -134,15 +134,8 @@ impl Cluster {
             return Err(wanted.refusal(&call.user));
         }
         let kind = types(resource)?;
-        let mut object = apply::apply(Apply {
-            kind,
-            live: None,
-            config,
-            manager: &call.manager,
-            subresource: "",
-            force,
-            now: &seconds(call.now),
-        })?;
+        let mut object =
+            apply::apply(Apply { kind, live: None, config, manager: &call.manager, subresource: "", force, now: &seconds(call.now) })?;
         object = decode::decode(kind, object, Unknown::Ignore)?.object;
         super::clear_metadata(&mut object, &["resourceVersion"]);
         let manager = call.manager.clone();

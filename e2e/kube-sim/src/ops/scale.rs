@@ -126,12 +126,8 @@ fn scale_of(resource: &Resource, object: &Value) -> Result<Value, ApiStatus> {
 /// A selector as text, as tables and scales show it.
 pub fn selector_text(selector: &Value) -> String {
     let labels = selector.get("matchLabels").unwrap_or(if selector["matchExpressions"].is_array() { &Value::Null } else { selector });
-    let mut terms: Vec<String> = labels
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, value)| value.as_str().map(|value| format!("{key}={value}")))
-        .collect();
+    let mut terms: Vec<String> =
+        labels.as_object().into_iter().flatten().filter_map(|(key, value)| value.as_str().map(|value| format!("{key}={value}"))).collect();
     for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
         let key = expression["key"].as_str().unwrap_or_default();
         let mut values: Vec<&str> = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

@@ -24,9 +24,7 @@ impl Cluster {
                 Some(self.bind(call, &pod, body))
             }
             ("tokenreviews", "") => Some(Ok(self.review_token(call, body))),
-            (_, "") if resource.create_only => {
-                reviews::answer(&self.store, &call.user, &resource.kind, &target.namespace, body.clone())
-            }
+            (_, "") if resource.create_only => reviews::answer(&self.store, &call.user, &resource.kind, &target.namespace, body.clone()),
             _ => None,
         }
     }

@@ -81,10 +81,7 @@ impl Parser {
                 let values = self.values()?;
                 Ok(if word == "in" { Requirement::In(key, values) } else { Requirement::NotIn(key, values) })
             }
-            other => Err(bad(format!(
-                "found '{}', expected: in, notin, =, ==, !=, gt, lt, ',' or 'end of string'",
-                other.literal()
-            ))),
+            other => Err(bad(format!("found '{}', expected: in, notin, =, ==, !=, gt, lt, ',' or 'end of string'", other.literal()))),
         }
     }
 

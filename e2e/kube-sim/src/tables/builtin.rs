@@ -19,52 +19,110 @@ const I: &str = "integer";
 pub fn columns(resource: &Resource) -> &'static [Column] {
     match (&*resource.group, &*resource.kind) {
         ("", "Pod") => &[
-            ("Ready", S, 0), ("Status", S, 0), ("Restarts", S, 0), ("Age", S, 0), ("IP", S, 1), ("Node", S, 1), ("Nominated Node", S, 1),
+            ("Ready", S, 0),
+            ("Status", S, 0),
+            ("Restarts", S, 0),
+            ("Age", S, 0),
+            ("IP", S, 1),
+            ("Node", S, 1),
+            ("Nominated Node", S, 1),
             ("Readiness Gates", S, 1),
         ],
         ("apps", "StatefulSet") => &[("Ready", S, 0), ("Age", S, 0), ("Containers", S, 1), ("Images", S, 1)],
         ("apps", "Deployment") => &[
-            ("Ready", S, 0), ("Up-to-date", I, 0), ("Available", I, 0), ("Age", S, 0), ("Containers", S, 1), ("Images", S, 1),
+            ("Ready", S, 0),
+            ("Up-to-date", I, 0),
+            ("Available", I, 0),
+            ("Age", S, 0),
+            ("Containers", S, 1),
+            ("Images", S, 1),
             ("Selector", S, 1),
         ],
         ("apps", "ReplicaSet") | ("", "ReplicationController") => &[
-            ("Desired", I, 0), ("Current", I, 0), ("Ready", I, 0), ("Age", S, 0), ("Containers", S, 1), ("Images", S, 1), ("Selector", S, 1),
+            ("Desired", I, 0),
+            ("Current", I, 0),
+            ("Ready", I, 0),
+            ("Age", S, 0),
+            ("Containers", S, 1),
+            ("Images", S, 1),
+            ("Selector", S, 1),
         ],
         ("apps", "DaemonSet") => &[
-            ("Desired", I, 0), ("Current", I, 0), ("Ready", I, 0), ("Up-to-date", I, 0), ("Available", I, 0), ("Node Selector", S, 0),
-            ("Age", S, 0), ("Containers", S, 1), ("Images", S, 1), ("Selector", S, 1),
+            ("Desired", I, 0),
+            ("Current", I, 0),
+            ("Ready", I, 0),
+            ("Up-to-date", I, 0),
+            ("Available", I, 0),
+            ("Node Selector", S, 0),
+            ("Age", S, 0),
+            ("Containers", S, 1),
+            ("Images", S, 1),
+            ("Selector", S, 1),
         ],
         ("apps", "ControllerRevision") => &[("Controller", S, 0), ("Revision", I, 0), ("Age", S, 0)],
         ("batch", "Job") => &[
-            ("Status", S, 0), ("Completions", S, 0), ("Duration", S, 0), ("Age", S, 0), ("Containers", S, 1), ("Images", S, 1),
+            ("Status", S, 0),
+            ("Completions", S, 0),
+            ("Duration", S, 0),
+            ("Age", S, 0),
+            ("Containers", S, 1),
+            ("Images", S, 1),
             ("Selector", S, 1),
         ],
         ("batch", "CronJob") => &[
-            ("Schedule", S, 0), ("Timezone", S, 0), ("Suspend", "boolean", 0), ("Active", I, 0), ("Last Schedule", S, 0), ("Age", S, 0),
-            ("Containers", S, 1), ("Images", S, 1), ("Selector", S, 1),
+            ("Schedule", S, 0),
+            ("Timezone", S, 0),
+            ("Suspend", "boolean", 0),
+            ("Active", I, 0),
+            ("Last Schedule", S, 0),
+            ("Age", S, 0),
+            ("Containers", S, 1),
+            ("Images", S, 1),
+            ("Selector", S, 1),
         ],
-        ("", "Service") => &[
-            ("Type", S, 0), ("Cluster-IP", S, 0), ("External-IP", S, 0), ("Port(s)", S, 0), ("Age", S, 0), ("Selector", S, 1),
-        ],
+        ("", "Service") => {
+            &[("Type", S, 0), ("Cluster-IP", S, 0), ("External-IP", S, 0), ("Port(s)", S, 0), ("Age", S, 0), ("Selector", S, 1)]
+        }
         ("", "PersistentVolumeClaim") => &[
-            ("Status", S, 0), ("Volume", S, 0), ("Capacity", S, 0), ("Access Modes", S, 0), ("StorageClass", S, 0),
-            ("VolumeAttributesClass", S, 0), ("Age", S, 0), ("VolumeMode", S, 1),
+            ("Status", S, 0),
+            ("Volume", S, 0),
+            ("Capacity", S, 0),
+            ("Access Modes", S, 0),
+            ("StorageClass", S, 0),
+            ("VolumeAttributesClass", S, 0),
+            ("Age", S, 0),
+            ("VolumeMode", S, 1),
         ],
         ("", "PersistentVolume") => &[
-            ("Capacity", S, 0), ("Access Modes", S, 0), ("Reclaim Policy", S, 0), ("Status", S, 0), ("Claim", S, 0), ("StorageClass", S, 0),
-            ("VolumeAttributesClass", S, 0), ("Reason", S, 0), ("Age", S, 0), ("VolumeMode", S, 1),
+            ("Capacity", S, 0),
+            ("Access Modes", S, 0),
+            ("Reclaim Policy", S, 0),
+            ("Status", S, 0),
+            ("Claim", S, 0),
+            ("StorageClass", S, 0),
+            ("VolumeAttributesClass", S, 0),
+            ("Reason", S, 0),
+            ("Age", S, 0),
+            ("VolumeMode", S, 1),
         ],
         ("", "Secret") => &[("Type", S, 0), ("Data", I, 0), ("Age", S, 0)],
         ("", "ConfigMap") => &[("Data", I, 0), ("Age", S, 0)],
         ("", "Namespace") => &[("Status", S, 0), ("Age", S, 0)],
         ("", "Node") => &[
-            ("Status", S, 0), ("Roles", S, 0), ("Age", S, 0), ("Version", S, 0), ("Internal-IP", S, 1), ("External-IP", S, 1),
-            ("OS-Image", S, 1), ("Kernel-Version", S, 1), ("Container-Runtime", S, 1),
+            ("Status", S, 0),
+            ("Roles", S, 0),
+            ("Age", S, 0),
+            ("Version", S, 0),
+            ("Internal-IP", S, 1),
+            ("External-IP", S, 1),
+            ("OS-Image", S, 1),
+            ("Kernel-Version", S, 1),
+            ("Container-Runtime", S, 1),
         ],
         ("", "Endpoints") => &[("Endpoints", S, 0), ("Age", S, 0)],
-        ("", "Event") | ("events.k8s.io", "Event") => &[
-            ("Last Seen", S, 0), ("Type", S, 0), ("Reason", S, 0), ("Object", S, 0), ("Message", S, 0), ("Count", I, 1),
-        ],
+        ("", "Event") | ("events.k8s.io", "Event") => {
+            &[("Last Seen", S, 0), ("Type", S, 0), ("Reason", S, 0), ("Object", S, 0), ("Message", S, 0), ("Count", I, 1)]
+        }
         ("coordination.k8s.io", "Lease") => &[("Holder", S, 0), ("Age", S, 0)],
         ("policy", "PodDisruptionBudget") => {
             &[("Min Available", S, 0), ("Max Unavailable", S, 0), ("Allowed Disruptions", I, 0), ("Age", S, 0)]
@@ -72,10 +130,12 @@ pub fn columns(resource: &Resource) -> &'static [Column] {
         ("networking.k8s.io", "NetworkPolicy") => &[("Pod-Selector", S, 0), ("Age", S, 0)],
         ("networking.k8s.io", "Ingress") => &[("Class", S, 0), ("Hosts", S, 0), ("Address", S, 0), ("Ports", S, 0), ("Age", S, 0)],
         ("discovery.k8s.io", "EndpointSlice") => &[("AddressType", S, 0), ("Ports", S, 0), ("Endpoints", S, 0), ("Age", S, 0)],
-        ("autoscaling", _) => &[("Reference", S, 0), ("Targets", S, 0), ("MinPods", S, 0), ("MaxPods", S, 0), ("Replicas", S, 0), ("Age", S, 0)],
-        ("storage.k8s.io", "StorageClass") => &[
-            ("Provisioner", S, 0), ("ReclaimPolicy", S, 0), ("VolumeBindingMode", S, 0), ("AllowVolumeExpansion", S, 0), ("Age", S, 0),
-        ],
+        ("autoscaling", _) => {
+            &[("Reference", S, 0), ("Targets", S, 0), ("MinPods", S, 0), ("MaxPods", S, 0), ("Replicas", S, 0), ("Age", S, 0)]
+        }
+        ("storage.k8s.io", "StorageClass") => {
+            &[("Provisioner", S, 0), ("ReclaimPolicy", S, 0), ("VolumeBindingMode", S, 0), ("AllowVolumeExpansion", S, 0), ("Age", S, 0)]
+        }
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &[("Role", S, 0), ("Age", S, 0)],
         ("rbac.authorization.k8s.io", _) | ("apiextensions.k8s.io", _) => &[("Created At", "date", 0)],
         ("scheduling.k8s.io", _) => &[("Value", I, 0), ("Global-Default", "boolean", 0), ("Age", S, 0), ("PreemptionPolicy", S, 0)],
@@ -164,12 +224,20 @@ pub fn cells(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> 
         ("networking.k8s.io", "Ingress") => {
             let hosts = list(&spec["rules"], |rule| field(rule, "host"));
             let ports = if spec["tls"].is_array() { "80, 443" } else { "80" };
-            vec![or_none(field(spec, "ingressClassName")), if hosts.is_empty() { "*".into() } else { hosts.into() }, "".into(), ports.into(), old]
+            vec![
+                or_none(field(spec, "ingressClassName")),
+                if hosts.is_empty() { "*".into() } else { hosts.into() },
+                "".into(),
+                ports.into(),
+                old,
+            ]
         }
         ("discovery.k8s.io", "EndpointSlice") => vec![
             word(&object["addressType"]),
             cells::or_unset(list(&object["ports"], |port| port["port"].to_string())),
-            cells::or_unset(list(&object["endpoints"], |endpoint| list(&endpoint["addresses"], |address| address.as_str().unwrap_or_default().to_owned()))),
+            cells::or_unset(list(&object["endpoints"], |endpoint| {
+                list(&endpoint["addresses"], |address| address.as_str().unwrap_or_default().to_owned())
+            })),
             old,
         ],
         ("autoscaling", _) => {

@@ -277,10 +277,11 @@ pub fn endpoints(endpoints: &Value) -> Value {
 pub fn event(event: &Value, now: Timestamp) -> Vec<Value> {
     let either = |core: &str, new: &str| if event[core].is_null() { &event[new] } else { &event[core] }.clone();
     let about = either("involvedObject", "regarding");
-    let time = [either("lastTimestamp", "deprecatedLastTimestamp"), event["series"]["lastObservedTime"].clone(), event["eventTime"].clone()]
-        .into_iter()
-        .find_map(|time| time.as_str().map(str::to_owned))
-        .unwrap_or_else(|| text(event, "creationTimestamp").to_owned());
+    let time =
+        [either("lastTimestamp", "deprecatedLastTimestamp"), event["series"]["lastObservedTime"].clone(), event["eventTime"].clone()]
+            .into_iter()
+            .find_map(|time| time.as_str().map(str::to_owned))
+            .unwrap_or_else(|| text(event, "creationTimestamp").to_owned());
     let count = either("count", "deprecatedCount").as_i64().or_else(|| event["series"]["count"].as_i64()).unwrap_or(1);
     vec![
         age(&time, now).into(),

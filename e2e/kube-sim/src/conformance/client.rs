@@ -1,0 +1,96 @@
+//! The HTTP side of a replay.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, Response};
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::Trouble;
+
+/// How long one request may take.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The server that is tried.
+#[derive(Clone)]
+pub struct Server {
+    url: String,
+    token: String,
+    client: Client,
+}
+
+/// One request of a case.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Call<'a> {
+    pub method: &'a str,
+    pub path: &'a str,
+    pub body: Option<&'a Value>,
+    pub content: Option<&'a str>,
+    pub accept: Option<&'a str>,
+    pub token: Option<&'a str>,
+}
+
+impl Server {
+    /// A server by its address and an administrator's token, which may be empty. Certificates are not checked.
+    pub fn new(url: &str, token: &str) -> Result<Self, Trouble> {
+        let client = Client::builder().tls_danger_accept_invalid_certs(true).build()?;
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), token: token.to_owned(), client })
+    }
+
+    async fn send(&self, call: &Call<'_>) -> Result<Response, Trouble> {
+        let method = Method::from_bytes(call.method.as_bytes()).map_err(|error| Trouble::Case(error.to_string()))?;
+        let mut request = self.client.request(method, format!("{}{}", self.url, call.path));
+        request = request.header("accept", call.accept.unwrap_or("application/json"));
+        let token = call.token.unwrap_or(&self.token);
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = call.body {
+            let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+            request = request.header("content-type", call.content.unwrap_or("application/json")).body(text);
+        }
+        Ok(request.send().await?)
+    }
+
+    /// Status, body and warnings.
+    pub(super) async fn call(&self, call: &Call<'_>) -> Result<(u16, Value, Vec<String>), Trouble> {
+        let exchange = async {
+            let response = self.send(call).await?;
+            let code = response.status().as_u16();
+            let warnings =
+                response.headers().get_all("warning").iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
+            Ok((code, parse(&response.text().await?), warnings))
+        };
+        tokio::time::timeout(DEADLINE, exchange).await.map_err(|_| Trouble::Case(format!("no answer to {} {}", call.method, call.path)))?
+    }
+
+    /// Status and the events that come until there are `enough` or the time is over; a refusal's body instead of events.
+    pub(super) async fn watch(&self, path: &str, time: Duration, enough: usize) -> Result<(u16, Value), Trouble> {
+        let end = Instant::now() + time;
+        let opened = timeout_at(end + Duration::from_secs(5), self.send(&Call { method: "GET", path, ..Call::default() })).await;
+        let mut response = opened.map_err(|_| Trouble::Case(format!("no answer to a watch of {path}")))??;
+        let code = response.status().as_u16();
+        if code != 200 {
+            return Ok((code, parse(&response.text().await?)));
+        }
+        let (mut events, mut rest) = (Vec::new(), Vec::new());
+        while events.len() < enough {
+            let Ok(Ok(Some(chunk))) = timeout_at(end, response.chunk()).await else { break };
+            rest.extend_from_slice(&chunk);
+            while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = rest.drain(..=at).collect();
+                if !line.trim_ascii().is_empty() {
+                    events.push(parse(&String::from_utf8_lossy(&line)));
+                }
+            }
+        }
+        Ok((code, events.into()))
+    }
+}
+
+fn parse(text: &str) -> Value {
+    if text.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
+}
