@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use doris_api::DorisCluster;
 use doris_api::validation::{validate, validate_update};
-use kube_cel::{CompiledSchema, Validator, apply_defaults, compile_schema};
+use kube_cel::{CompiledSchema, Validator, WarningKind, apply_defaults, compile_schema, estimate_rule_cost};
 use serde_json::{Value, json};
 
 fn table(text: &str) -> Vec<Value> {
@@ -156,6 +156,22 @@ fn every_rule_names_a_field_that_exists() {
         assert!(node["properties"].get(field).is_some(), "{path}: {rule}");
         assert!(!rule["message"].as_str().expect("a message").contains("{at}"), "{rule}");
     });
+}
+
+#[test]
+fn no_rule_is_estimated_to_cost_too_much() {
+    let mut dear = Vec::new();
+    each_rule_with_schema(&schema(), &mut |node, rule| {
+        let text = rule["rule"].as_str().expect("a rule");
+        let warnings = estimate_rule_cost(text, &compile_schema(node));
+        dear.extend(
+            warnings
+                .into_iter()
+                .filter(|warning| warning.kind == WarningKind::CostExceeded)
+                .map(|warning| format!("{text}: {}", warning.message)),
+        );
+    });
+    assert_eq!(dear, Vec::<String>::new());
 }
 
 /// Calls a function with each rule of a schema.
