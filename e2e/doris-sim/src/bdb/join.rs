@@ -1,6 +1,6 @@
 //! Opening an environment, meeting a master, and what a frontend believes about its group.
 
-use super::log::{BdbLog, Entry, Member};
+use super::log::{BdbLog, Entry};
 use super::replicate::{Commit, commit, push};
 use super::{Bdb, BdbState};
 use crate::process::ProcessId;

@@ -48,7 +48,9 @@ impl Settings {
         default("enable_workload_group", version.from_line(2, 1).to_string());
         default("decommission_tablet_check_threshold", if version.major >= 4 { "50000" } else { "5000" }.to_owned());
         if !version.from_line(2, 1) {
-            ["arrow_flight_sql_port", "blacklist_duration_second", "ignore_backup_not_support_table_type"].map(|key| keys.remove(key));
+            keys.retain(|key, _| {
+                !["arrow_flight_sql_port", "blacklist_duration_second", "ignore_backup_not_support_table_type"].contains(&key.as_str())
+            });
         }
         let values = conf.iter().filter(|(key, _)| keys.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect();
         Self { keys, values }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
-use super::packet::{DEPRECATE_EOF, Packets};
+use super::packet::{DEPRECATE_EOF, MULTI_STATEMENTS, Packets};
 use crate::answer::SqlError;
 use crate::process::ProcessId;
 use crate::session::{Proof, Session};
@@ -19,7 +19,7 @@ const PLUGIN: &str = "mysql_native_password";
 
 /// Serves one connection until it ends.
 pub(super) async fn serve(world: &World, id: ProcessId, stream: TcpStream, peer: SocketAddr) -> io::Result<()> {
-    let mut packets = Packets { stream, sequence: 0, deprecate_eof: false };
+    let mut packets = Packets { stream, sequence: 0, deprecate_eof: false, multi_statements: false };
     let challenge = challenge(world);
     world.awake(id).await;
     packets.write(&greeting(&challenge)).await?;
@@ -111,6 +111,7 @@ async fn login(world: &World, id: ProcessId, packets: &mut Packets, challenge: &
         return Ok(None);
     };
     packets.deprecate_eof = response.flags & DEPRECATE_EOF != 0;
+    packets.multi_statements = response.flags & MULTI_STATEMENTS != 0;
     let mut answer = response.answer;
     if response.plugin.is_some_and(|plugin| plugin != PLUGIN) {
         let mut switch = vec![0xfe];

@@ -10,12 +10,15 @@ const FULL: usize = 0xff_ffff;
 
 /// Client flags that change what is sent.
 pub(super) const DEPRECATE_EOF: u32 = 0x0100_0000;
+pub(super) const MULTI_STATEMENTS: u32 = 0x0001_0000;
 
 /// A connection with its packet numbers.
 pub(super) struct Packets {
     pub stream: TcpStream,
     pub sequence: u8,
     pub deprecate_eof: bool,
+    /// Whether the client wants to be told that another result follows; it gets the result all the same.
+    pub multi_statements: bool,
 }
 
 impl Packets {
@@ -76,6 +79,7 @@ impl Packets {
 
     /// One answer; `more` when another follows.
     pub async fn answer(&mut self, answer: &Result<Answer, SqlError>, more: bool) -> std::io::Result<()> {
+        let more = more && self.multi_statements;
         match answer {
             Err(error) => self.error(error).await,
             Ok(Answer::Ok { affected }) => {
