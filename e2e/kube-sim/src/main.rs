@@ -76,7 +76,7 @@ async fn main() -> anyhow::Result<()> {
 fn start_nodes(sim: &KubeSim, count: usize, seed: u64) -> NodeSim {
     let client = kube::Client::new(sim.service("node-sim", Identity::admin()), "default");
     let options = node_sim::Options {
-        nodes: (0..count).map(NodeSpec::numbered).collect(),
+        nodes: (0..count).map(|index| NodeSpec { zone: "z1".to_owned(), ..NodeSpec::numbered(index) }).collect(),
         storage_class: "standard".to_owned(),
         default_class: true,
         binding: Binding::Immediate,

@@ -14,6 +14,7 @@ use crate::status::Details;
 pub const STORED_VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// One resource in one version.
+#[allow(clippy::struct_excessive_bools)] // independent properties, as discovery lists them
 #[derive(Clone, Debug)]
 pub struct Resource {
     /// API group, empty for the core one.

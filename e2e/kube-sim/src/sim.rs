@@ -22,7 +22,7 @@ pub struct Options {
     pub clock: Clock,
     /// Bearer token of the administrator; without one everybody is an administrator.
     pub admin_token: Option<String>,
-    /// There is a default StorageClass whose claims the built-in controllers bind. Nodes may bring one of their own instead.
+    /// There is a default `StorageClass` whose claims the built-in controllers bind. Nodes may bring one of their own instead.
     pub storage_class: bool,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube_sim::conformance::{self, Server};
 use kube_sim::{Identity, KubeSim, Options};
-use node_sim::{Binding, Generic, NodeSim};
+use node_sim::{Binding, Generic, NodeSim, NodeSpec};
 use tokio::task::JoinSet;
 
 /// How many cases run side by side: most of their time is waiting.
@@ -17,7 +17,13 @@ async fn the_simulator_answers_as_a_real_server_did() -> anyhow::Result<()> {
     let sim = KubeSim::new(Options { storage_class: false, ..Options::default() });
     sim.spawn_controllers();
     let client = kube::Client::new(sim.service("node-sim", Identity::admin()), "default");
-    let options = node_sim::Options { storage_class: "standard".to_owned(), binding: Binding::Immediate, ..node_sim::Options::default() };
+    let node = |index| NodeSpec { zone: "z1".to_owned(), ..NodeSpec::numbered(index) };
+    let options = node_sim::Options {
+        nodes: (0..3).map(node).collect(),
+        storage_class: "standard".to_owned(),
+        binding: Binding::Immediate,
+        ..node_sim::Options::default()
+    };
     let nodes = NodeSim::start(&client, Arc::new(Generic), options);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let server = Server::new(&format!("http://{}", listener.local_addr()?), "")?;

@@ -1,4 +1,4 @@
-//! The parts of the OpenAPI documents that clients look at.
+//! The parts of the `OpenAPI` documents that clients look at.
 
 use axum::body::Body;
 use http::Response;
@@ -8,7 +8,7 @@ use super::body;
 use crate::cluster::Cluster;
 use crate::registry::Resource;
 
-/// First minor version that publishes OpenAPI v3.
+/// First minor version that publishes `OpenAPI` v3.
 const V3: u32 = 24;
 
 /// Answers a path below `/openapi`, or `None`.

@@ -43,7 +43,7 @@ impl Query {
 
     /// `dryRun`, which may only be `All`. `kind` is the name of the options' type.
     pub fn dry_run(&self, kind: &str) -> Result<bool, ApiStatus> {
-        dry_run(kind, self.find("dryRun").into_iter().collect())
+        dry_run(kind, &self.find("dryRun").into_iter().collect::<Vec<_>>())
     }
 
     /// `fieldValidation`; servers before 1.25 know none.
@@ -63,8 +63,8 @@ impl Query {
     }
 }
 
-fn dry_run(kind: &str, values: Vec<&str>) -> Result<bool, ApiStatus> {
-    match values.as_slice() {
+fn dry_run(kind: &str, values: &[&str]) -> Result<bool, ApiStatus> {
+    match values {
         [] | [""] => Ok(false),
         ["All"] => Ok(true),
         other => {
@@ -109,7 +109,7 @@ impl DeleteOptions {
             options.propagation = text(&body["propagationPolicy"]).or(options.propagation);
             options.grace = body["gracePeriodSeconds"].as_i64().or(options.grace);
             if let Some(values) = body["dryRun"].as_array() {
-                options.dry_run |= dry_run("DeleteOptions", values.iter().filter_map(Value::as_str).collect())?;
+                options.dry_run |= dry_run("DeleteOptions", &values.iter().filter_map(Value::as_str).collect::<Vec<_>>())?;
             }
             if body["orphanDependents"] == true {
                 options.propagation = Some("Orphan".to_owned());

@@ -22,7 +22,7 @@ pub async fn serve(sim: KubeSim, listener: TcpListener) -> io::Result<()> {
     let stopped = sim.inner.stopped.clone();
     let answer = tower::service_fn(move |request: Request| {
         let mut service = service.clone();
-        async move { Ok::<_, Infallible>(service.call(request).await.unwrap_or_else(|error| broken(error))) }
+        async move { Ok::<_, Infallible>(service.call(request).await.unwrap_or_else(broken)) }
     });
     let router = axum::Router::new().fallback_service(answer);
     let ended = stopped.clone();

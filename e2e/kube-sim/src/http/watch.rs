@@ -27,9 +27,9 @@ use crate::status::{ApiStatus, Cause};
 use crate::store::{Change, Event, text};
 
 /// A watch without a timeout of its own ends after this.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST: Duration = Duration::from_hours(1);
 /// Pause between bookmarks.
-const BOOKMARKS: Duration = Duration::from_secs(60);
+const BOOKMARKS: Duration = Duration::from_mins(1);
 /// A last bookmark comes so long before the end.
 const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// First minor version that streams lists.

@@ -62,17 +62,8 @@ impl Cluster {
             }
         }
         let object = decode_body(call, resource, object)?;
-        self.check_name(target, &object)?;
+        check_name(target, &object)?;
         self.replace(call, target, &live, object, Origin::Patch).map(|stored| (stored, false))
-    }
-
-    fn check_name(&self, target: &Target, object: &Value) -> Result<(), ApiStatus> {
-        let name = text(object, "name");
-        if name != target.name {
-            let text = format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
-            return Err(ApiStatus::bad_request(text));
-        }
-        settle_namespace(&target.resource, &target.namespace, &mut object.clone())
     }
 
     fn apply(&mut self, call: &mut Call, target: &Target, config: &Value, force: bool) -> Result<(Arc<Value>, bool), ApiStatus> {
@@ -82,7 +73,7 @@ impl Cluster {
         if given.api_version() != resource.api_version() || given.kind != *resource.kind {
             return Err(ApiStatus::bad_request(format!("invalid object type: {given}")));
         }
-        self.check_name(target, config)?;
+        check_name(target, config)?;
         let mut config = config.clone();
         if resource.namespaced {
             config["metadata"].as_object_mut().map(|metadata| metadata.remove("namespace"));
@@ -152,4 +143,13 @@ fn validation(call: &Call) -> Unknown {
         FieldValidation::Warn => Unknown::Warn,
         FieldValidation::Ignore => Unknown::Ignore,
     }
+}
+
+fn check_name(target: &Target, object: &Value) -> Result<(), ApiStatus> {
+    let name = text(object, "name");
+    if name != target.name {
+        let text = format!("the name of the object ({name}) does not match the name on the URL ({})", target.name);
+        return Err(ApiStatus::bad_request(text));
+    }
+    settle_namespace(&target.resource, &target.namespace, &mut object.clone())
 }

@@ -17,7 +17,7 @@ use crate::store::text;
 const SECRET_TYPE: &str = "kubernetes.io/service-account-token";
 
 impl Cluster {
-    /// Answers a TokenRequest.
+    /// Answers a `TokenRequest`.
     pub fn request_token(&mut self, call: &Call, target: &Target, mut request: Value) -> Result<Value, ApiStatus> {
         let resource = &target.resource;
         let account = self.store.get(&resource.key, &target.namespace, &target.name).cloned();

@@ -145,7 +145,7 @@ fn check_value(value: &str) -> Result<(), ApiStatus> {
     }
 }
 
-fn bad(text: String) -> ApiStatus {
+fn bad(text: impl std::fmt::Display) -> ApiStatus {
     ApiStatus::bad_request(format!("unable to parse requirement: {text}"))
 }
 

@@ -16,6 +16,7 @@ const S: &str = "string";
 const I: &str = "integer";
 
 /// Columns after the name.
+#[allow(clippy::too_many_lines)] // one table
 pub fn columns(resource: &Resource) -> &'static [Column] {
     match (&*resource.group, &*resource.kind) {
         ("", "Pod") => &[
@@ -144,6 +145,7 @@ pub fn columns(resource: &Resource) -> &'static [Column] {
 }
 
 /// Cells after the name.
+#[allow(clippy::too_many_lines)] // one table
 pub fn cells(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let old: Value = age(text(object, "creationTimestamp"), now).into();
