@@ -112,11 +112,11 @@ pub(super) fn handshake(state: &mut State, id: ProcessId, master: ProcessId) -> 
 
 /// A node without an environment takes the group's.
 fn take_environment(state: &mut State, id: ProcessId, master: ProcessId) {
-    let Some(environment) = state.fe(master).and_then(|fe| fe.bdb.as_ref()).map(|bdb| bdb.log.environment.clone()) else { return };
+    let Some(beginning) = state.fe(master).and_then(|fe| fe.bdb.as_ref()).map(|bdb| bdb.log.beginning()) else { return };
     let Some(fe) = state.fe_mut(id) else { return };
     let meta = fe.meta.clone();
     if let Some(bdb) = fe.bdb.as_mut().filter(|bdb| bdb.log.environment.is_empty()) {
-        bdb.log = BdbLog::new(environment);
+        bdb.log = beginning;
         // A disk that refuses this refuses the records too, which is where it is noticed.
         drop(bdb.log.rewrite(&meta));
     }

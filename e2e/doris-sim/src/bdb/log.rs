@@ -94,6 +94,13 @@ impl BdbLog {
         Self { environment: environment.into(), base: Totals::default(), records: Vec::new(), totals: Totals::default() }
     }
 
+    /// The log that a new member of this group begins with: its environment and first members, no record.
+    /// Where records were cleaned away it begins with nothing, and has to be restored.
+    pub fn beginning(&self) -> Self {
+        let base = if self.base.vlsn == 0 { self.base.clone() } else { Totals::default() };
+        Self { environment: self.environment.clone(), totals: base.clone(), base, records: Vec::new() }
+    }
+
     /// Reads the log of a metadata directory; `None` when its `bdb/` has no log file.
     pub fn load(dir: &VolumeDir) -> Option<Self> {
         let text = dir.read_text(FILE)?;
