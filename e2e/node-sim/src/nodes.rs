@@ -46,7 +46,6 @@ pub(crate) async fn register(shared: &Shared, spec: &NodeSpec) -> Result<(), kub
         ("kubernetes.io/os".to_owned(), "linux".to_owned()),
         ("kubernetes.io/arch".to_owned(), "amd64".to_owned()),
         ("topology.kubernetes.io/zone".to_owned(), spec.zone.clone()),
-        ("topology.kubernetes.io/region".to_owned(), "region-0".to_owned()),
     ]);
     labels.extend(spec.labels.clone());
     let metadata = ObjectMeta { name: Some(spec.name.clone()), labels: Some(labels), ..ObjectMeta::default() };

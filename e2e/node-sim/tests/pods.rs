@@ -109,6 +109,36 @@ async fn a_killed_container_restarts_at_once_and_then_backs_off() {
     assert_eq!(seen["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"], 137);
     let before = tokio::time::Instant::now();
     lab.nodes.kill("default", "a", None);
+    lab.until("a", "back-off", |pod| pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CrashLoopBackOff").await;
+    lab.until("a", "a second restart", |pod| restarts(pod) == 2 && condition(pod, "Ready")).await;
+    assert!(before.elapsed() >= Duration::from_secs(10), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missing_keeps_a_pod_waiting_until_it_is_there() {
+    let lab = lab();
+    let mounted = json!({"volumeMounts": [{"name": "v", "mountPath": "/v"}]});
+    let mut object = pod("a", &mounted);
+    object["spec"]["volumes"] = json!([{"name": "v", "configMap": {"name": "late"}}]);
+    lab.create::<Pod>(object).await;
+    lab.create::<Pod>(pod("b", &json!({"env": [{"name": "X", "valueFrom": {"configMapKeyRef": {"name": "late", "key": "k"}}}]}))).await;
+    let seen = lab
+        .until("b", "the problem", |pod| {
+            pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerConfigError"
+        })
+        .await;
+    assert_eq!(seen["status"]["containerStatuses"][0]["state"]["waiting"]["message"], "configmap \"late\" not found");
+    lab.until("a", "the wait", |pod| pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "ContainerCreating").await;
+    lab.create::<ConfigMap>(json!({"metadata": {"name": "late"}, "data": {"k": "v"}})).await;
+    lab.until_ready("a").await;
+    lab.until_ready("b").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_no_registry_has_is_told_and_pulled_when_it_appears() {
+    let lab = lab();
+    lab.nodes.miss_images(["i:1".to_owned()].into());
+    lab.create::<Pod>(pod("a", &json!({}))).await;
     lab.until("a", "the problem", |pod| {
         let reason = pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"].as_str();
         matches!(reason, Some("ErrImagePull" | "ImagePullBackOff"))
