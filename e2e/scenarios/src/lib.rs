@@ -1,3 +1,5 @@
 //! End-to-end scenarios, fault plans, the demo and the launcher of a real control plane.
 
 pub mod control_plane;
+pub mod demo;
+pub mod scale;

@@ -1,0 +1,55 @@
+//! Loopback addresses for pods, so that two worlds on one machine don't meet.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use super::Error;
+
+/// Ranges that are tried: `127.65.0.0/16` and on. `127.64` is left to a `node-sim` that was started by hand.
+const RANGES: std::ops::Range<u8> = 65..250;
+/// The port on a range's network address that tells others that the range is taken.
+const MARK: u16 = 40_404;
+/// Pods that fit a range.
+const SIZE: u32 = 65_000;
+
+/// A range of loopback addresses that is ours while this lives.
+#[derive(Debug)]
+pub struct AddressRange {
+    second: u8,
+    _mark: TcpListener,
+}
+
+impl AddressRange {
+    /// Takes the first free range.
+    pub fn take() -> Result<Self, Error> {
+        let mut last = std::io::Error::other("there is none");
+        for second in RANGES {
+            match TcpListener::bind((Ipv4Addr::new(127, second, 0, 0), MARK)) {
+                Ok(mark) => return Ok(Self { second, _mark: mark }),
+                Err(error) => last = error,
+            }
+        }
+        Err(Error::Addresses(last))
+    }
+
+    /// The first address for a pod.
+    pub fn first(&self) -> Ipv4Addr {
+        Ipv4Addr::new(127, self.second, 0, 1)
+    }
+
+    /// How many addresses there are.
+    pub fn size(&self) -> u32 {
+        SIZE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::AddressRange;
+
+    #[test]
+    fn two_worlds_get_two_ranges_and_a_range_is_free_again_afterwards() {
+        let one = AddressRange::take().expect("a range");
+        let other = AddressRange::take().expect("a range");
+        assert_ne!(one.first(), other.first());
+    }
+}

@@ -1,0 +1,7 @@
+//! What many clusters cost: requests, time, memory, CPU.
+
+pub mod process;
+pub mod scrape;
+pub mod server;
+pub mod tally;
+pub mod unrelated;

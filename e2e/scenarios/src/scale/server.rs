@@ -1,0 +1,134 @@
+//! The API server that is measured against: simulated in this process, or the one of a kubeconfig.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use doris_sim::{World, WorldOptions};
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube_sim::Identity;
+use node_sim::{Doris, NodeSim, NodeSpec};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::tally::{Counts, Tally};
+use crate::demo::{AddressRange, Settings, Stand, install_definitions};
+
+/// Whom the controller acts as on a real server, so that its requests can be told from others in the audit log.
+const IMPERSONATED: &str = "scale-controller";
+
+/// The server with its nodes.
+pub enum Server {
+    /// In this process.
+    Simulated {
+        /// The world.
+        stand: Box<Stand>,
+        /// Its requests.
+        tally: Tally,
+    },
+    /// Somewhere else.
+    Real(Box<Real>),
+}
+
+/// A server that is there already.
+pub struct Real {
+    client: Client,
+    directory: TempDir,
+    audit_log: Option<PathBuf>,
+    _nodes: NodeSim,
+    _range: AddressRange,
+}
+
+impl Server {
+    /// Starts a simulated one.
+    pub async fn simulated(settings: &Settings) -> anyhow::Result<Self> {
+        let stand = Box::new(Stand::start(settings).await?);
+        let tally = Tally::default();
+        let counting = tally.clone();
+        stand.kube.on_request(move |audit| counting.count(audit));
+        Ok(Self::Simulated { stand, tally })
+    }
+
+    /// Uses a real one: registers nodes there and installs our definitions.
+    pub async fn real(kubeconfig: &Path, audit_log: Option<PathBuf>, settings: &Settings) -> anyhow::Result<Self> {
+        controller_kit::args::install_tls_provider();
+        let mut admin = Kubeconfig::read_from(kubeconfig).context("the kubeconfig can't be read")?;
+        let config = kube::Config::from_custom_kubeconfig(admin.clone(), &KubeConfigOptions::default()).await?;
+        let client = Client::try_from(config)?;
+        install_definitions(&client, settings.kubernetes_minor).await?;
+        let range = AddressRange::take()?;
+        let world =
+            World::new(WorldOptions { seed: settings.seed, timing: settings.timing.clone(), wire: true, ..WorldOptions::default() });
+        let options = node_sim::Options {
+            nodes: (0..settings.nodes).map(NodeSpec::numbered).collect(),
+            pod_network: range.first(),
+            pod_network_size: range.size(),
+            ..node_sim::Options::default()
+        };
+        let nodes = NodeSim::start(&client, Arc::new(Doris::new(world)), options);
+        let directory = tempfile::Builder::new().prefix("doris-scale-").tempdir()?;
+        for named in &mut admin.auth_infos {
+            if let Some(user) = &mut named.auth_info {
+                user.impersonate = Some(IMPERSONATED.to_owned());
+                user.impersonate_groups = Some(vec!["system:masters".to_owned()]);
+            }
+        }
+        let text = serde_saphyr::to_string(&admin).context("the kubeconfig can't be written")?;
+        crate::demo::write_private(&directory.path().join("kubeconfig"), &text)?;
+        Ok(Self::Real(Box::new(Real { client, directory, audit_log, _nodes: nodes, _range: range })))
+    }
+
+    /// A client whose requests are not counted.
+    pub fn client(&self) -> Client {
+        match self {
+            Self::Simulated { stand, .. } => Client::new(stand.kube.service("benchmark", Identity::admin()), "default"),
+            Self::Real(real) => real.client.clone(),
+        }
+    }
+
+    /// The kubeconfig for the controller.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.file("kubeconfig")
+    }
+
+    /// A file that goes with the server.
+    pub fn file(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Simulated { stand, .. } => stand.file(name),
+            Self::Real(real) => real.directory.path().join(name),
+        }
+    }
+
+    /// The controller's requests so far; none if nobody counts them.
+    pub fn counts(&self) -> anyhow::Result<Option<Counts>> {
+        match self {
+            Self::Simulated { tally, .. } => Ok(Some(tally.counts())),
+            Self::Real(real) => real.audit_log.as_deref().map(audited).transpose(),
+        }
+    }
+
+    /// Ends what was started.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        match self {
+            Self::Simulated { stand, .. } => Ok(stand.stop().await?),
+            Self::Real(real) => Ok(real.directory.close()?),
+        }
+    }
+}
+
+/// The controller's requests in an audit log.
+fn audited(path: &Path) -> anyhow::Result<Counts> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("the audit log {} can't be read", path.display()))?;
+    let mut counts: Counts = BTreeMap::new();
+    for entry in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let is_ours = entry["impersonatedUser"]["username"] == IMPERSONATED && entry["stage"] == "ResponseComplete";
+        let (Some(verb), Some(resource)) = (entry["verb"].as_str().filter(|_| is_ours), entry["objectRef"]["resource"].as_str()) else {
+            continue;
+        };
+        let resource = entry["objectRef"]["subresource"].as_str().map_or_else(|| resource.to_owned(), |sub| format!("{resource}/{sub}"));
+        *counts.entry((verb.to_owned(), resource)).or_default() += 1;
+    }
+    Ok(counts)
+}
