@@ -2,4 +2,5 @@
 
 pub mod control_plane;
 pub mod demo;
+pub mod lab;
 pub mod scale;
