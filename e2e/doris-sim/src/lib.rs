@@ -12,6 +12,7 @@ mod bdb;
 mod be;
 mod catalog;
 mod clock;
+mod facts;
 mod fe;
 mod net;
 mod process;
@@ -26,6 +27,7 @@ mod wire;
 mod world;
 
 pub use answer::{Answer, Column, ColumnType, HttpError, Rows, SqlError};
+pub use facts::{BackendFacts, FeStart, Founding, FrontendFacts, MemberFacts, MemberKind, MetadataFound, RegisteredMember};
 pub use net::Cut;
 pub use process::{LogFile, LogLine, ProcessHandle, ProcessId, ProcessState, Signal};
 pub use session::Session;

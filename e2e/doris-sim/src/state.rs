@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::be::Be;
 use crate::clock::Clock;
+use crate::facts::FeStart;
 use crate::fe::Fe;
 use crate::net::{Cut, Link, Network};
 use crate::process::{LogFile, LogLine, ProcessId, ProcessState};
@@ -68,6 +69,7 @@ pub(crate) struct State {
     pub timing: Timing,
     pub procs: BTreeMap<ProcessId, Proc>,
     pub changes: watch::Sender<u64>,
+    pub fe_starts: Vec<FeStart>,
     next_process: u64,
     term: u64,
 }
@@ -81,6 +83,7 @@ impl State {
             timing,
             procs: BTreeMap::new(),
             changes: watch::Sender::new(0),
+            fe_starts: Vec::new(),
             next_process: 1,
             term: 0,
         }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::answer::{HttpError, SqlError};
 use crate::be::{self, Be};
+use crate::facts::FeStart;
 use crate::fe::{self, Fe};
 use crate::net::Cut;
 use crate::process::{LogLine, ProcessHandle, ProcessId, ProcessState, Signal};
@@ -111,8 +112,12 @@ impl World {
 
     /// Starts a frontend.
     pub fn start_fe(&self, spec: FeSpec) -> ProcessHandle {
-        let ip = spec.ip;
-        let handle = self.add(ip, Body::Fe(Box::new(Fe::new(spec))));
+        let handle = self.add(spec.ip, Body::Fe(Box::new(Fe::new(spec.clone()))));
+        {
+            let mut state = self.state();
+            let start = FeStart::new(handle.id, &spec, state.clock.now_ms());
+            state.fe_starts.push(start);
+        }
         self.spawn(handle.id, fe::start(self.clone(), handle.id));
         handle
     }

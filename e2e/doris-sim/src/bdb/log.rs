@@ -200,11 +200,6 @@ impl BdbLog {
         })
     }
 
-    /// First journal id that the log still holds, less one.
-    pub fn journal_base(&self) -> u64 {
-        self.base.journal
-    }
-
     fn term_at(&self, vlsn: u64) -> Option<u64> {
         if vlsn == self.base.vlsn {
             return Some(self.base.term);

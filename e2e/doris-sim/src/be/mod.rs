@@ -4,7 +4,7 @@ mod health;
 mod http;
 mod tablets;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 pub(crate) use health::{TabletCount, tablet_health};
@@ -45,6 +45,10 @@ pub(crate) struct Be {
     conf: BTreeMap<String, String>,
     role: NodeRole,
     obeyed: Option<Obeyed>,
+    /// No storage path named a cluster at the start.
+    pub blank_start: bool,
+    /// Clusters whose heartbeat was accepted.
+    pub accepted: BTreeSet<u32>,
 }
 
 impl Be {
@@ -55,7 +59,24 @@ impl Be {
             _ => spec.role,
         };
         let version = DorisVersion::parse(&spec.version);
-        Self { fqdn: spec.fqdn, ip: spec.ip, version, storage: spec.storage, conf: spec.conf, role, obeyed: None }
+        let mut be = Self {
+            fqdn: spec.fqdn,
+            ip: spec.ip,
+            version,
+            storage: spec.storage,
+            conf: spec.conf,
+            role,
+            obeyed: None,
+            blank_start: false,
+            accepted: BTreeSet::new(),
+        };
+        be.blank_start = be.stored_cluster_id().is_none();
+        be
+    }
+
+    /// Cluster id that its storage paths name.
+    pub fn stored_cluster_id(&self) -> Option<u32> {
+        self.storage.iter().find_map(|root| root.dir.read_text("cluster_id")?.trim().parse().ok())
     }
 
     fn port(&self, key: &str, default: u16) -> u16 {
@@ -193,6 +214,7 @@ pub(crate) fn ask(state: &mut State, master: ProcessId, row: &Backend) -> Result
     be.check_cluster(cluster_id)?;
     let first = be.obeyed.as_ref() != Some(&new);
     be.obeyed = Some(new);
+    be.accepted.insert(cluster_id);
     let beat = BackendBeat {
         id: row.id,
         alive: true,

@@ -63,10 +63,6 @@ impl Default for Catalog {
 }
 
 impl Catalog {
-    pub fn frontend(&self, name: &str) -> Option<&Frontend> {
-        self.frontends.iter().find(|frontend| frontend.name == name)
-    }
-
     pub fn frontend_at(&self, host: &str, port: u16) -> Option<&Frontend> {
         self.frontends.iter().find(|frontend| frontend.host == host && frontend.edit_log_port == port)
     }

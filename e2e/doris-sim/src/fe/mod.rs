@@ -25,6 +25,7 @@ pub(crate) use start::start;
 
 use crate::bdb::{Bdb, Member};
 use crate::catalog::{Catalog, FeRole, Identity, Op};
+use crate::facts::Founding;
 use crate::process::ProcessId;
 use crate::spec::FeSpec;
 use crate::state::State;
@@ -102,6 +103,8 @@ pub(crate) struct Fe {
     pub cluster_id: u32,
     pub token: String,
     pub first_start: bool,
+    /// What it made new at its start.
+    pub founded: Option<Founding>,
     pub debug: bool,
     pub bdb: Option<Bdb>,
     pub catalog: Catalog,
@@ -152,6 +155,7 @@ impl Fe {
             cluster_id: 0,
             token: String::new(),
             first_start: false,
+            founded: None,
             bdb: None,
             catalog: Catalog::default(),
             applied: 0,

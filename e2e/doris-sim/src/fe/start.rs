@@ -7,6 +7,7 @@ use super::files::Identity;
 use super::{FeType, Seen};
 use crate::bdb::{self, BdbState};
 use crate::catalog::FeRole;
+use crate::facts::Founding;
 use crate::process::ProcessId;
 use crate::state::{Reach, State};
 use crate::world::World;
@@ -193,7 +194,8 @@ async fn found(world: &World, id: ProcessId) -> Result<(), Stop> {
         let name = format!("fe_{}", state.uuid().replace('-', "_"));
         let (cluster_id, token) = (state.rng.u32(1..i32::MAX as u32), state.uuid());
         let Some(fe) = state.fe_mut(id) else { return Err(Stop::Exit(255)) };
-        (fe.role, fe.name, fe.cluster_id, fe.token, fe.first_start) = (FeRole::Follower, name.clone(), cluster_id, token, true);
+        (fe.role, fe.name, fe.cluster_id, fe.token) = (FeRole::Follower, name.clone(), cluster_id, token);
+        (fe.first_start, fe.founded) = (true, Some(Founding::Cluster));
         if let Ok(configured) = fe.settings.get("cluster_id").parse() {
             fe.cluster_id = configured;
         }
@@ -305,9 +307,13 @@ async fn open(world: &World, id: ProcessId) -> Result<(), Stop> {
         let made = match (recovery, empty && alone) {
             (true, _) => {
                 state.log(id, "INFO (main|13) [BDBEnvironment.setup():180] ", "group has been reset.");
+                note_founding(&mut state, id, Founding::Recovery);
                 bdb::reset_group(&mut state, id)
             }
-            (false, true) => bdb::found_group(&mut state, id),
+            (false, true) => {
+                note_founding(&mut state, id, Founding::Journal);
+                bdb::found_group(&mut state, id)
+            }
             (false, false) => true,
         };
         if !made {
@@ -320,6 +326,13 @@ async fn open(world: &World, id: ProcessId) -> Result<(), Stop> {
     }
     world.spawn(id, bdb::run(world.clone(), id));
     Ok(())
+}
+
+/// Remembers what was made new; a cluster includes its journal.
+fn note_founding(state: &mut State, id: ProcessId, what: Founding) {
+    if let Some(fe) = state.fe_mut(id) {
+        fe.founded = fe.founded.or(Some(what));
+    }
 }
 
 async fn wait_ready(world: &World, id: ProcessId) {
