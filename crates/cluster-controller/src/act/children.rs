@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use controller_kit::apply::{Child, key_of};
-use doris_api::{Component, DorisCluster, labels, names};
-use doris_client::initial_root_password;
-use k8s_openapi::ByteString;
+use doris_api::{Component, DorisCluster};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Secret;
+use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, ResourceExt as _};
 
 use crate::build::{self, IdentityFacts, SetInput};
@@ -46,6 +44,7 @@ pub async fn apply(
         id: identity.id.clone(),
         cluster_id: identity.cluster_id().filter(|id| !id.is_empty()).map(str::to_owned),
         epoch: identity.epoch,
+        had_data: identity.backends.keys().filter_map(|fqdn| fqdn.split('.').next()).map(str::to_owned).collect(),
     };
     let mut built = build::Context::new(cluster, facts, ctx.kubernetes_minor).map_err(|error| Error::Build(error.to_string()))?;
     built.operator_namespace.clone_from(&ctx.operator_namespace);
@@ -58,11 +57,14 @@ pub async fn apply(
 
 async fn frontends(built: &build::Context<'_>, identity: &Identity, writer: &mut Writer<'_>) -> Result<(), Error> {
     writer.place(&build::scripts(built)).await?;
-    writer.place(&build::gate(built)).await?;
-    writer.place(&initial_root(built, identity)).await?;
-    for policy in build::network_policies(built) {
-        writer.place(&policy).await?;
+    if !identity.frontends.is_empty() || identity.epoch > 0 {
+        writer.place(&build::gate(built)).await?;
     }
+    let policies = build::network_policies(built);
+    for policy in &policies {
+        writer.place(policy).await?;
+    }
+    writer.sweep(&policies).await?;
     for component in [Component::Fe, Component::FeObserver] {
         if component == Component::Fe || built.spec().fe.observers > 0 {
             writer.component(built, identity, component).await?;
@@ -86,26 +88,24 @@ async fn workers(built: &build::Context<'_>, identity: &Identity, writer: &mut W
 }
 
 /// Pods wanted. A cluster on kept volumes starts with all followers that are registered: fewer
-/// could never elect a master.
+/// could never elect a master. A backend that was ever a member keeps its pod until somebody has
+/// drained it: with the pod would go replicas, perhaps the last ones.
 fn replicas(built: &build::Context<'_>, identity: &Identity, component: Component) -> i32 {
-    let wanted = built.spec().replicas(component);
-    if component != Component::Fe {
-        return wanted;
-    }
-    wanted.max(i32::try_from(identity.follower_count()).unwrap_or(i32::MAX))
+    let known = match component {
+        Component::Fe => i32::try_from(identity.follower_count()).unwrap_or(i32::MAX),
+        Component::Be => known_backends(&built.name, identity),
+        Component::FeObserver | Component::Cn | Component::Broker => 0,
+    };
+    built.spec().replicas(component).max(known)
 }
 
-/// The hash that the founding frontend gives root. The password itself is in no pod.
-fn initial_root(built: &build::Context<'_>, identity: &Identity) -> Secret {
-    let accounts = &identity.accounts;
-    let password = accounts.root_applied.as_ref().unwrap_or(&accounts.root_generated);
-    let hash = initial_root_password(password).into_bytes();
-    Secret {
-        metadata: built.metadata(names::initial_root(&built.name), labels::of_cluster(&built.name)),
-        data: Some(BTreeMap::from([(names::INITIAL_ROOT_KEY.to_owned(), ByteString(hash))])),
-        type_: Some("Opaque".to_owned()),
-        ..Secret::default()
-    }
+/// How many pods it takes to run every backend that was ever a member.
+fn known_backends(cluster: &str, identity: &Identity) -> i32 {
+    let ordinals = identity.backends.keys().filter_map(|host| {
+        let (component, ordinal) = names::parse_pod(cluster, host.split('.').next()?)?;
+        (component == Component::Be).then_some(ordinal)
+    });
+    ordinals.max().map_or(0, |highest| i32::try_from(highest).unwrap_or(i32::MAX).saturating_add(1))
 }
 
 /// Writes the objects of one cluster.
@@ -126,7 +126,7 @@ impl Writer<'_> {
         if let Some(budget) = build::budget(built, component, replicas) {
             self.place(&budget).await?;
         }
-        let input = SetInput { replicas, config: config.name_any(), scripts: build::scripts_name(&built.name), had_data: false };
+        let input = SetInput { replicas, config: config.name_any(), scripts: build::scripts_name(&built.name) };
         let set = build::stateful_set(built, component, &input).map_err(|error| Error::Build(error.to_string()))?;
         self.place_set(&set).await
     }
@@ -174,6 +174,24 @@ impl Writer<'_> {
         Ok(Some(applied.object))
     }
 
+    /// Deletes objects of a kind that are not wanted any more.
+    async fn sweep<K: Child + Stamped>(&mut self, wanted: &[K]) -> Result<(), Error> {
+        for (name, stamp) in K::index(&self.ctx.caches).of(self.key) {
+            if wanted.iter().any(|object| object.name_any() == name) {
+                continue;
+            }
+            let api: Api<K> = Api::namespaced(self.ctx.client.clone(), &self.key.namespace);
+            let exactly = Preconditions { uid: Some(stamp.uid.clone()), resource_version: None };
+            self.ctx.gate.check()?;
+            match api.delete(&name, &DeleteParams::background().preconditions(exactly)).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
+                Err(error) => return Err(Error::Apply { object: format!("{} {name}", K::kind(&())), source: error.into() }),
+            }
+        }
+        Ok(())
+    }
+
     async fn live<K: Child>(&self, object: &K) -> Result<Option<K>, Error> {
         let api: Api<K> = Api::namespaced(self.ctx.client.clone(), &self.key.namespace);
         api.get_opt(&object.name_any()).await.map_err(|source| Error::Read { what: "an object of the cluster", source })
@@ -185,4 +203,20 @@ fn fingerprint<K: serde::Serialize>(object: &K) -> Result<u64, Error> {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     Ok(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::known_backends;
+    use crate::identity::Identity;
+
+    #[test]
+    fn a_backend_that_was_a_member_keeps_its_pod_whatever_the_spec_says() {
+        let host = |pod: &str, service: &str| (format!("{pod}.demo-{service}-members.default.svc.cluster.local"), "1".to_owned());
+        let mut identity = Identity::default();
+        assert_eq!(known_backends("demo", &identity), 0);
+        identity.backends = [host("demo-be-0", "be"), host("demo-be-3", "be"), host("demo-cn-7", "cn")].into();
+        assert_eq!(known_backends("demo", &identity), 4);
+        assert_eq!(known_backends("other", &identity), 0);
+    }
 }
