@@ -75,7 +75,8 @@ fn line(cluster: &DorisCluster) -> Option<String> {
         ("broker", status.broker.as_ref().map(|broker| broker.summary.clone())),
     ];
     let counts: Vec<String> = counts.into_iter().filter_map(|(name, summary)| summary.map(|summary| format!("{name} {summary}"))).collect();
-    Some(format!("{}  {}", counts.join("  "), status.summary.as_deref().unwrap_or_default()))
+    let now = if is_ready(cluster) { "Ready".to_owned() } else { why_not_ready(cluster) };
+    Some(format!("{}  {now}", counts.join("  ")))
 }
 
 #[cfg(test)]
@@ -94,30 +95,31 @@ mod tests {
         .expect("a cluster")
     }
 
+    fn condition(kind: &str, generation: i64) -> serde_json::Value {
+        json!({"type": kind, "status": "True", "reason": kind, "message": "why", "lastTransitionTime": "2026-01-01T00:00:00Z",
+               "observedGeneration": generation})
+    }
+
     #[test]
     fn a_change_is_told_once() {
         let mut progress = Progress::default();
-        let starting = cluster(json!({"summary": "Creating", "fe": {"summary": "0/1"}}));
-        assert_eq!(progress.of_cluster(&starting).as_deref(), Some("demo: FE 0/1  Creating"));
+        let starting = cluster(json!({"conditions": [condition("Reconciling", 2)], "fe": {"summary": "0/1"}}));
+        assert_eq!(progress.of_cluster(&starting).as_deref(), Some("demo: FE 0/1  Reconciling: why"));
         assert_eq!(progress.of_cluster(&starting), None);
-        let ready = cluster(json!({"summary": "Ready", "fe": {"summary": "1/1"}}));
+        let ready = cluster(json!({"conditions": [condition("Ready", 2)], "fe": {"summary": "1/1"}}));
         assert_eq!(progress.of_cluster(&ready).as_deref(), Some("demo: FE 1/1  Ready"));
     }
 
     #[test]
     fn a_condition_about_an_older_spec_does_not_count() {
-        let condition = |generation: i64| {
-            json!({"type": "Ready", "status": "True", "reason": "AsSpecified", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
-                   "observedGeneration": generation})
-        };
-        assert!(is_ready(&cluster(json!({"conditions": [condition(2)]}))));
-        assert!(!is_ready(&cluster(json!({"conditions": [condition(1)]}))));
+        assert!(is_ready(&cluster(json!({"conditions": [condition("Ready", 2)]}))));
+        assert!(!is_ready(&cluster(json!({"conditions": [condition("Ready", 1)]}))));
     }
 
     #[test]
     fn what_a_person_has_to_mend_comes_before_what_is_waited_for() {
         let condition = |kind: &str| json!({"type": kind, "status": "True", "reason": kind, "message": "why", "lastTransitionTime": "2026-01-01T00:00:00Z"});
-        let stuck = cluster(json!({"conditions": [condition("Reconciling"), condition("Stalled")]}));
+        let stuck = cluster(json!({"conditions": [condition("Reconciling", 2), condition("Stalled", 2)]}));
         assert_eq!(why_not_ready(&stuck), "Stalled: why");
         assert_eq!(why_not_ready(&cluster(json!({}))), "no controller has written a status yet");
     }
