@@ -19,6 +19,7 @@ pub mod decode;
 pub mod defaults;
 pub mod error;
 pub mod fields;
+pub mod go;
 pub mod jsonpath;
 mod kind;
 pub mod patch;
