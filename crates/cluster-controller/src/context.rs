@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::act::accounts::UserPasswords;
 use crate::act::identity::Stored;
 use crate::cache::{ClusterKey, Index, Stamp};
+use crate::report::Finding;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
 pub const SIBLINGS: &[&str] = &["doris-scaler", "doris-failover-watcher", "doris-monitoring-provisioner", "doris-backup-scheduler"];
@@ -104,8 +105,12 @@ pub struct Memory {
     pub no_login_before: Option<Instant>,
     /// What was applied and is known to be in place.
     pub applied: crate::act::children::AppliedMemory,
-    /// The last finding that an Event told: readiness, reason and sentence.
-    pub told: Option<(bool, &'static str, String)>,
+    /// The last finding that an Event told.
+    pub told: Option<Finding>,
+    /// When the status was last written.
+    pub reported_at: Option<Instant>,
+    /// Since when all frontends are there while other members are missing.
+    pub frontends_since: Option<Instant>,
 }
 
 /// What a context is put together from.

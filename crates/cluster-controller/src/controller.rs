@@ -7,8 +7,8 @@ use controller_kit::apply::StatusWrite;
 use controller_kit::events::{Happening, Severity};
 use controller_kit::report::{Failures, ReconcileError as _, full_text};
 use controller_kit::watch::Capped;
-use doris_api::DorisCluster;
-use doris_api::conditions::{READY, reason};
+use doris_api::conditions::{READY, STALLED, reason};
+use doris_api::{DorisCluster, DorisClusterStatus};
 use futures::channel::mpsc;
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -26,16 +26,19 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{self, ClusterKey, Index, Stamp};
 use crate::context::{Context, SetView};
 use crate::error::Error;
-use crate::report::{self, Facts, Finding};
 use crate::program::NAME;
+use crate::report::{self, Facts, Finding};
 use crate::round::Round;
 
 /// A round that takes longer is given up: one slow cluster delays no other for ever.
-const ROUND_LIMIT: Duration = Duration::from_secs(120);
+const ROUND_LIMIT: Duration = Duration::from_mins(2);
 /// Until the next look at a cluster that is on its way.
 const BUSY: Duration = Duration::from_secs(2);
 /// Until the next look at a cluster that is as it should be.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// Between two writes of a status that only tell how far the work is.
+const STATUS_PACE: Duration = Duration::from_secs(5);
 
 /// How a controller is run.
 #[derive(Clone, Debug)]
@@ -57,7 +60,7 @@ struct Shared {
 /// Fills the caches, waits for its turn to lead, and runs until it is told to stop; rounds under
 /// way are finished. A process that waits for its turn has its caches warm.
 pub async fn run(ctx: Arc<Context>, settings: Settings, turn: impl Future<Output = ()>, stop: CancellationToken) {
-    let (touched, touches) = mpsc::unbounded();
+    let (touched, queue) = mpsc::unbounded();
     let mut watches = JoinSet::new();
     follow_everything(&ctx, &settings, &touched, &mut watches);
     let ready = async {
@@ -76,7 +79,7 @@ pub async fn run(ctx: Arc<Context>, settings: Settings, turn: impl Future<Output
     };
     let stopped = stop.clone();
     Controller::new(clusters, watcher::Config::default().timeout(200).page_size(500))
-        .reconcile_on(requests(touches))
+        .reconcile_on(requests(queue))
         .trigger_backoff(Capped::up_to(Duration::from_secs(2)))
         .with_config(kube::runtime::controller::Config::default().concurrency(settings.concurrency).debounce(Duration::from_millis(100)))
         .graceful_shutdown_on(async move { stopped.cancelled().await })
@@ -90,8 +93,8 @@ pub async fn run(ctx: Arc<Context>, settings: Settings, turn: impl Future<Output
     watches.shutdown().await;
 }
 
-fn requests(touches: mpsc::UnboundedReceiver<ClusterKey>) -> impl Stream<Item = ObjectRef<DorisCluster>> {
-    touches.map(|key| ObjectRef::new(&key.name).within(&key.namespace))
+fn requests(queue: mpsc::UnboundedReceiver<ClusterKey>) -> impl Stream<Item = ObjectRef<DorisCluster>> {
+    queue.map(|key| ObjectRef::new(&key.name).within(&key.namespace))
 }
 
 /// One watch a kind and namespace, each in a task of its own.
@@ -168,7 +171,7 @@ async fn reconcile(cluster: Arc<DorisCluster>, shared: Arc<Shared>) -> Result<Ac
     let fail = |error: &Error| Failed { text: full_text(error), again_in: shared.failures.after_error(&name, error.retry()) };
     let began = shared.ctx.clock.instant();
     let (facts, outcome) = round(&shared.ctx, &cluster, &key).await;
-    let reported = write_status(&shared.ctx, &cluster, &facts).await;
+    let reported = write_status(&shared.ctx, &cluster, &key, &facts).await;
     tell(&shared.ctx, &cluster, &key, &facts).await;
     shared.ctx.metrics.reconciled(NAME, shared.ctx.clock.instant().duration_since(began));
     if let Err(error) = outcome.and(reported) {
@@ -186,15 +189,12 @@ async fn round(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey) -> (Fact
     let memory = ctx.memory(key);
     let mut memory = memory.lock().await;
     let mut round = Round::new(ctx, cluster, key, &mut memory);
-    let outcome = match tokio::time::timeout(ROUND_LIMIT, round.run()).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            round
-                .facts
-                .waits
-                .push(Finding::new(reason::UNKNOWN, format!("a look at the cluster took longer than {} s", ROUND_LIMIT.as_secs())));
-            Ok(())
-        }
+    let outcome = if let Ok(outcome) = tokio::time::timeout(ROUND_LIMIT, round.run()).await {
+        outcome
+    } else {
+        let message = format!("a look at the cluster took longer than {} s", ROUND_LIMIT.as_secs());
+        round.facts.waits.push(Finding::new(reason::UNKNOWN, message));
+        Ok(())
     };
     let mut facts = std::mem::take(&mut round.facts);
     if let Err(error) = &outcome {
@@ -208,37 +208,69 @@ async fn round(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey) -> (Fact
     (facts, outcome)
 }
 
-/// Writes the status if it differs.
-async fn write_status(ctx: &Context, cluster: &DorisCluster, facts: &Facts) -> Result<(), Error> {
+/// Writes the status if it differs. A step on the way waits until the last write is a few seconds
+/// old: people see progress, and a cluster that comes up costs few writes.
+async fn write_status(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey, facts: &Facts) -> Result<(), Error> {
     let failed = |source| Error::Apply { object: format!("the status of DorisCluster {}", cluster.name_any()), source };
     let status = report::status(cluster, facts, ctx.clock.now());
+    let memory = ctx.memory(key);
+    let mut memory = memory.lock().await;
+    let now = ctx.clock.instant();
+    let is_recent = memory.reported_at.is_some_and(|at| now.duration_since(at) < STATUS_PACE);
+    if is_recent && !is_turn(cluster.status.as_ref(), &status) {
+        return Ok(());
+    }
     let status = serde_json::to_value(&status).map_err(|error| Error::Build(format!("the status is no JSON: {error}")))?;
-    if let StatusWrite::TakenBack { from } = ctx.applier.apply_status(cluster, &status).await.map_err(failed)? {
-        tracing::warn!(cluster = cluster.name_any(), managers = from.join(", "), "somebody else had written our status; it was taken back");
+    match ctx.applier.apply_status(cluster, &status).await.map_err(failed)? {
+        StatusWrite::Unchanged => {}
+        StatusWrite::Written => memory.reported_at = Some(now),
+        StatusWrite::TakenBack { from } => {
+            memory.reported_at = Some(now);
+            tracing::warn!(
+                cluster = cluster.name_any(),
+                managers = from.join(", "),
+                "somebody else had written our status; it was taken back"
+            );
+        }
     }
     Ok(())
 }
 
-/// Records an Event when the cluster becomes ready, or when something new needs a person.
-async fn tell(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey, facts: &Facts) {
-    let is_ready = report::is_ready(cluster, facts);
-    let now = match facts.stalls.first() {
-        Some(stall) => (false, stall.reason, stall.message.clone()),
-        None if is_ready => (true, reason::AS_SPECIFIED, "all members are alive as the spec asks".to_owned()),
-        None => return,
+/// Whether a status tells something that nobody should wait for: another readiness, a new spec
+/// taken notice of, or work that stands still.
+fn is_turn(old: Option<&DorisClusterStatus>, new: &DorisClusterStatus) -> bool {
+    let truth = |status: &DorisClusterStatus, type_: &str| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == type_)
+            .map(|condition| (condition.status.clone(), condition.reason.clone()))
     };
+    let Some(old) = old else { return true };
+    let holds = |status: &DorisClusterStatus, type_: &str| truth(status, type_).map(|(holds, _)| holds);
+    old.observed_generation != new.observed_generation
+        || holds(old, READY) != holds(new, READY)
+        || truth(old, STALLED) != truth(new, STALLED) && holds(new, STALLED).as_deref() == Some("True")
+        || holds(old, STALLED) != holds(new, STALLED)
+}
+
+/// Records an Event when something new needs a person.
+async fn tell(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey, facts: &Facts) {
     let memory = ctx.memory(key);
     let mut memory = memory.lock().await;
-    let was_ready = cluster.status.as_ref().is_some_and(|status| {
-        status.conditions.iter().any(|condition| condition.type_ == READY && condition.status == "True")
-    });
-    // After a restart of the controller a cluster that was ready before is no news.
-    let is_news = memory.told.as_ref() != Some(&now) && !(memory.told.is_none() && is_ready && was_ready);
-    memory.told = Some(now.clone());
-    if !is_news {
+    let Some(stall) = facts.stalls.first() else {
+        memory.told = None;
+        return;
+    };
+    if memory.told.as_ref() == Some(stall) {
         return;
     }
-    let (severity, reason) = if now.0 { (Severity::Normal, "Ready") } else { (Severity::Warning, now.1) };
-    let happening = Happening { severity, reason: reason.to_owned(), action: "Reconcile".to_owned(), note: now.2 };
+    memory.told = Some(stall.clone());
+    let happening = Happening {
+        severity: Severity::Warning,
+        reason: stall.reason.to_owned(),
+        action: "Reconcile".to_owned(),
+        note: stall.message.clone(),
+    };
     ctx.recorder.record(&cluster.object_ref(&()), &happening).await;
 }

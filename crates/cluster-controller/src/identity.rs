@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use doris_client::Password;
+use doris_api::names::INITIAL_ROOT_KEY;
+use doris_client::{Password, initial_root_password};
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use serde::{Deserialize, Serialize};
@@ -145,6 +146,8 @@ impl Identity {
         put("operator.current", accounts.operator.reveal());
         put("root.generated", accounts.root_generated.reveal());
         put("admin.generated", accounts.admin_generated.reveal());
+        let root = accounts.root_applied.as_ref().unwrap_or(&accounts.root_generated);
+        put(INITIAL_ROOT_KEY, &initial_root_password(root));
         for (key, password) in [
             ("operator.next", &accounts.operator_next),
             ("root.applied", &accounts.root_applied),
@@ -258,7 +261,8 @@ mod tests {
         let whole =
             identity(Phase::Founding { attempt: 1, pod_uid: "p".into(), claim_uid: "c".into(), since: Timestamp::UNIX_EPOCH, restarts: 0 })
                 .to_data();
-        for key in whole.keys().filter(|key| !key.ends_with(".next") && !key.ends_with(".applied")) {
+        const DISPENSABLE: [&str; 4] = ["operator.next", "root.applied", "admin.applied", "initial-root-password"];
+        for key in whole.keys().filter(|key| !DISPENSABLE.contains(&key.as_str())) {
             let mut data = whole.clone();
             data.remove(key);
             let error = Identity::from_data(&data).expect_err(key);

@@ -12,7 +12,8 @@ use controller_kit::metrics::Metrics;
 use controller_kit::server::{self, Endpoints};
 use controller_kit::watch::WatchHealth;
 use controller_kit::{shutdown, telemetry};
-use doris_client::{Deadlines, WireTransport};
+use doris_client::{Deadlines, Transport, WireTransport};
+use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Context, Parts};
@@ -40,6 +41,13 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     shutdown::on_signals(stop.clone()).context("no signal can be waited for")?;
     let client = shared.client().await.context("no way to the API server")?;
+    let transport = Arc::new(WireTransport::new(Deadlines::default()).context("no client for Doris")?);
+    serve(client, transport, arguments, stop).await
+}
+
+/// Runs with a given way to Kubernetes and to Doris until it is told to stop or leadership is lost.
+pub async fn serve(client: Client, transport: Arc<dyn Transport>, arguments: Arguments, stop: CancellationToken) -> anyhow::Result<()> {
+    let shared = &arguments.shared;
     let abilities = ServerAbilities::discover(&client).await.context("the API server does not say what it can")?;
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -49,7 +57,6 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let metrics = Arc::new(Metrics::new("doris_operator"));
     let watches = WatchHealth::new(clock.clone(), metrics.clone());
     let gate = Arc::new(leadership.clone());
-    let transport = Arc::new(WireTransport::new(Deadlines::default()).context("no client for Doris")?);
     let parts = Parts { client, transport, clock, gate, metrics: metrics.clone(), instance: shared.identity(NAME, start) };
     let mut ctx = Context::new(parts, &abilities, None);
     ctx.operator_namespace.clone_from(&arguments.own_namespace);

@@ -122,7 +122,7 @@ impl<'a> Round<'a> {
 
     /// The passwords that the user gives, read anew when the last reading is old.
     async fn user_passwords(&mut self) -> Result<Option<UserPasswords>, Error> {
-        const FRESH: std::time::Duration = std::time::Duration::from_secs(600);
+        const FRESH: std::time::Duration = std::time::Duration::from_mins(10);
         let now = self.ctx.clock.instant();
         if let Some((read_at, passwords)) = &self.memory.passwords
             && now.duration_since(*read_at) < FRESH

@@ -17,6 +17,9 @@ pub const CONFIG_DIR: &str = "/opt/doris-operator/conf";
 /// Directory with files `epoch` and `cluster-id`: what a member's metadata is expected to be (a
 /// small ConfigMap, optional; an absent file sets no expectation).
 pub const GATE_DIR: &str = "/opt/doris-operator/gate";
+/// File in [`GATE_DIR`]: pods of backends whose volumes are known to hold data, one name a line. An
+/// empty volume of one of them needs a ticket.
+pub const GATE_HAD_DATA: &str = "had-data";
 /// Directory of the downward-API volume: file `ticket`.
 pub const POD_INFO_DIR: &str = "/opt/doris-operator/pod";
 /// Directory with file `initial-root-password` (`*` and 40 hex digits), only in followers.
@@ -56,8 +59,6 @@ pub mod env {
     pub const HEARTBEAT_PORT: &str = "HEARTBEAT_PORT";
     /// BE: storage roots that must be mount points, separated by `;`.
     pub const STORAGE_ROOTS: &str = "STORAGE_ROOTS";
-    /// BE: `true` once the claim is known to hold data; an empty root then needs a ticket.
-    pub const HAD_DATA: &str = "HAD_DATA";
     /// CPU limit in whole cores, rounded up; the BE's `num_cores`. Absent without a limit.
     pub const CPU_LIMIT: &str = "CPU_LIMIT";
 }

@@ -37,7 +37,7 @@ pub const TUNE_CONTAINER: &str = "tune-node";
 pub const GATE_EPOCH: &str = "epoch";
 /// Key of a [`GATE_VOLUME`] file: the expected cluster id.
 pub const GATE_CLUSTER_ID: &str = "cluster-id";
-/// Key in the Secret [`initial_root`] and file in its volume.
+/// Key in the Secret [`identity`] and file in its volume: the hash that a founder gives root.
 pub const INITIAL_ROOT_KEY: &str = "initial-root-password";
 
 /// StatefulSet and `PodDisruptionBudget` of a component; `NetworkPolicy` of a process.
@@ -92,11 +92,6 @@ pub fn claim(cluster: &str, component: Component, template: &str, ordinal: u32) 
 /// Secret with the cluster's identity and the operator's account; outlives the cluster.
 pub fn identity(cluster: &str) -> String {
     format!("{cluster}-identity")
-}
-
-/// Secret with the hash that root's password is founded with.
-pub fn initial_root(cluster: &str) -> String {
-    format!("{cluster}-initial-root")
 }
 
 /// Lease that a disruptive operation on a cluster is done under.

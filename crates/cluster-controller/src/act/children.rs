@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use controller_kit::apply::{Child, key_of};
-use doris_api::{Component, DorisCluster};
+use doris_api::{Component, DorisCluster, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, ResourceExt as _};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use doris_api::member::GATE_HAD_DATA;
 use doris_api::{Component, labels, names};
 use k8s_openapi::api::core::v1::ConfigMap;
 
@@ -45,6 +46,9 @@ pub fn gate(context: &Context<'_>) -> ConfigMap {
     let mut data = BTreeMap::from([(names::GATE_EPOCH.to_owned(), format!("{}\n", context.identity.epoch))]);
     if let Some(cluster_id) = &context.identity.cluster_id {
         data.insert(names::GATE_CLUSTER_ID.to_owned(), format!("{cluster_id}\n"));
+    }
+    if !context.identity.had_data.is_empty() {
+        data.insert(GATE_HAD_DATA.to_owned(), context.identity.had_data.join("\n") + "\n");
     }
     ConfigMap {
         metadata: context.metadata(names::gate(&context.name), labels::of_cluster(&context.name)),

@@ -9,21 +9,15 @@ use kube_quantity::ParsedQuantity;
 use super::config::storage_roots;
 use super::probe::{add_probes, command};
 use super::security::{container_context, privileged_context};
-use super::{BuildError, Context, SetInput};
+use super::{BuildError, Context};
 
 /// What the kernel must allow a backend: `start_be.sh` refuses less.
 const MAX_MAP_COUNT: u32 = 2_000_000;
 
 /// The container that runs Doris.
-pub(super) fn doris(
-    context: &Context<'_>,
-    component: Component,
-    member: &MemberSettings,
-    set: &SetInput,
-    mounts: Vec<VolumeMount>,
-) -> Container {
+pub(super) fn doris(context: &Context<'_>, component: Component, member: &MemberSettings, mounts: Vec<VolumeMount>) -> Container {
     let process = component.process();
-    let mut container = base(context, component, member, set, mounts);
+    let mut container = base(context, component, member, mounts);
     process.name().clone_into(&mut container.name);
     container.command = Some(command("start.sh", &[process.name()]));
     container.ports = Some(open_ports(context, component));
@@ -37,7 +31,6 @@ pub(super) fn init_containers(
     context: &Context<'_>,
     component: Component,
     member: &MemberSettings,
-    set: &SetInput,
     mounts: &[VolumeMount],
 ) -> Result<Vec<Container>, BuildError> {
     let mut containers = Vec::new();
@@ -45,7 +38,7 @@ pub(super) fn init_containers(
         containers.push(tune_node(context, component));
     }
     if component.process() == Process::Fe {
-        let mut inspect = base(context, component, member, set, mounts.to_vec());
+        let mut inspect = base(context, component, member, mounts.to_vec());
         names::INSPECT_CONTAINER.clone_into(&mut inspect.name);
         inspect.command = Some(command("start.sh", &["inspect"]));
         containers.push(inspect);
@@ -67,8 +60,8 @@ pub(super) fn user_containers(component: Component, containers: &[NamedContainer
 }
 
 /// What the Doris container and the inspecting one share.
-fn base(context: &Context<'_>, component: Component, member: &MemberSettings, set: &SetInput, mounts: Vec<VolumeMount>) -> Container {
-    let mut env = own_env(context, component, member, set);
+fn base(context: &Context<'_>, component: Component, member: &MemberSettings, mounts: Vec<VolumeMount>) -> Container {
+    let mut env = own_env(context, component, member);
     env.extend(member.env.iter().cloned());
     Container {
         image: Some(context.image(component)),
@@ -80,7 +73,7 @@ fn base(context: &Context<'_>, component: Component, member: &MemberSettings, se
     }
 }
 
-fn own_env(context: &Context<'_>, component: Component, member: &MemberSettings, set: &SetInput) -> Vec<EnvVar> {
+fn own_env(context: &Context<'_>, component: Component, member: &MemberSettings) -> Vec<EnvVar> {
     let spec = context.spec();
     let domain = names::members_domain(&context.name, component, &context.namespace, &spec.cluster_domain);
     let mut all = vec![
@@ -97,9 +90,6 @@ fn own_env(context: &Context<'_>, component: Component, member: &MemberSettings,
         Process::Be => {
             all.extend([port(env::HEARTBEAT_PORT, &ports::BE_HEARTBEAT), port(env::HTTP_PORT, &ports::BE_HTTP)]);
             all.push(value(env::STORAGE_ROOTS, storage_roots(context, component).join(";")));
-            if set.had_data {
-                all.push(value(env::HAD_DATA, "true".to_owned()));
-            }
         }
         Process::Broker => all.push(port(env::HEARTBEAT_PORT, &ports::BROKER_IPC)),
     }

@@ -15,6 +15,8 @@ pub struct IdentityFacts {
     pub cluster_id: Option<String>,
     /// Raised by each recovery of the metadata.
     pub epoch: u64,
+    /// Pods of backends whose volumes are known to hold data: empty ones are not started on.
+    pub had_data: Vec<String>,
 }
 
 /// An object that can't be built from this spec.

@@ -1,6 +1,6 @@
 //! `NetworkPolicies`: who may connect to a cluster's ports.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use doris_api::cluster::ConfigValue;
 use doris_api::ports::{self, Port};
@@ -18,45 +18,76 @@ const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// Label of the controllers' pods.
 const CONTROLLERS: (&str, &str) = ("app.kubernetes.io/part-of", "doris-operator");
 
-/// One policy for each program: its internal ports for this cluster and the controllers alone,
-/// since whoever reaches port 9010 may join the frontends.
+/// The policy of a cluster: internal ports for its own members and the controllers alone, since
+/// whoever reaches port 9010 may join the frontends. One for all programs, unless a number that is
+/// for clients with one program is internal with another: then one for each.
 pub fn network_policies(context: &Context<'_>) -> Vec<NetworkPolicy> {
-    let spec = context.spec();
-    if !spec.network_policy.enabled {
+    if !context.spec().network_policy.enabled {
         return Vec::new();
     }
-    let processes = [
-        (Process::Fe, Some(Component::Fe)),
-        (Process::Be, if spec.be.is_some() { Some(Component::Be) } else { spec.cn.as_ref().map(|_| Component::Cn) }),
-        (Process::Broker, spec.broker.as_ref().map(|_| Component::Broker)),
-    ];
-    processes.into_iter().filter(|(_, component)| component.is_some()).map(|(process, _)| policy(context, process)).collect()
+    let programs: Vec<(Process, Opened)> = [Process::Fe, Process::Be, Process::Broker]
+        .into_iter()
+        .map(|process| (process, opened(context, process)))
+        .filter(|(_, opened)| !opened.internal.is_empty())
+        .collect();
+    let is_mixed = programs.iter().any(|(one, opened)| {
+        let others = programs.iter().filter(|(other, _)| other != one);
+        others.flat_map(|(_, other)| &other.internal).any(|number| opened.for_clients.contains(number))
+    });
+    if is_mixed {
+        let one = |(process, opened): &(Process, Opened)| {
+            let selected = [(labels::CLUSTER, context.name.as_str()), (labels::PROCESS, process.name())];
+            policy(context, format!("{}-{process}", context.name), match_labels(selected), opened)
+        };
+        return programs.iter().map(one).collect();
+    }
+    let mut all = Opened::default();
+    for (_, opened) in programs {
+        all.for_clients.extend(opened.for_clients);
+        all.internal.extend(opened.internal);
+    }
+    vec![policy(context, context.name.clone(), match_labels([(labels::CLUSTER, context.name.as_str())]), &all)]
 }
 
-fn policy(context: &Context<'_>, process: Process) -> NetworkPolicy {
+/// Numbers of open ports.
+#[derive(Debug, Default)]
+struct Opened {
+    for_clients: BTreeSet<u16>,
+    internal: BTreeSet<u16>,
+}
+
+fn policy(context: &Context<'_>, name: String, selected: LabelSelector, opened: &Opened) -> NetworkPolicy {
     let settings = &context.spec().network_policy;
-    let (for_clients, internal): (Vec<_>, Vec<_>) =
-        open_ports(context, process).into_iter().partition(|(port, _)| FOR_CLIENTS.contains(&port.name));
     let members_and_controllers = [members(context), controllers(context)];
-    let rule = |ports: Vec<(&Port, u16)>, from: Option<Vec<NetworkPolicyPeer>>| NetworkPolicyIngressRule {
-        ports: Some(ports.into_iter().map(|(_, number)| port(number)).collect()),
+    let rule = |ports: &BTreeSet<u16>, from: Option<Vec<NetworkPolicyPeer>>| NetworkPolicyIngressRule {
+        ports: Some(ports.iter().map(|number| port(*number)).collect()),
         from,
     };
     let with = |peers: &[NetworkPolicyPeer]| members_and_controllers.iter().chain(peers).cloned().collect::<Vec<_>>();
-    let mut ingress = vec![rule(internal, Some(with(&settings.internal)))];
-    if !for_clients.is_empty() {
+    let mut ingress = vec![rule(&opened.internal, Some(with(&settings.internal)))];
+    if !opened.for_clients.is_empty() {
         // Without a list everyone is a client.
-        ingress.insert(0, rule(for_clients, (!settings.clients.is_empty()).then(|| with(&settings.clients))));
+        ingress.insert(0, rule(&opened.for_clients, (!settings.clients.is_empty()).then(|| with(&settings.clients))));
     }
     NetworkPolicy {
-        metadata: context.metadata(format!("{}-{process}", context.name), labels::of_cluster(&context.name)),
+        metadata: context.metadata(name, labels::of_cluster(&context.name)),
         spec: Some(NetworkPolicySpec {
-            pod_selector: Some(match_labels([(labels::CLUSTER, context.name.as_str()), (labels::PROCESS, process.name())])),
+            pod_selector: Some(selected),
             policy_types: Some(vec!["Ingress".to_owned()]),
             ingress: Some(ingress),
             egress: None,
         }),
     }
+}
+
+/// What a program has open; backends and compute nodes may differ.
+fn opened(context: &Context<'_>, process: Process) -> Opened {
+    let mut opened = Opened::default();
+    for (port, number) in open_ports(context, process) {
+        let place = if FOR_CLIENTS.contains(&port.name) { &mut opened.for_clients } else { &mut opened.internal };
+        place.insert(number);
+    }
+    opened
 }
 
 /// Open ports of a program with their numbers; backends and compute nodes may differ.

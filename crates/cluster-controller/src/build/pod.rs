@@ -28,9 +28,9 @@ const SPREAD: u32 = 19;
 pub(super) fn template(context: &Context<'_>, component: Component, set: &SetInput) -> Result<PodTemplateSpec, BuildError> {
     let member = context.spec().member(component).ok_or(BuildError::NoComponent(component))?;
     let (volumes, mounts) = volumes(context, component, set);
-    let mut containers = vec![doris(context, component, member, set, mounts.clone())];
+    let mut containers = vec![doris(context, component, member, mounts.clone())];
     containers.extend(user_containers(component, &member.sidecars)?);
-    let init = init_containers(context, component, member, set, &mounts)?;
+    let init = init_containers(context, component, member, &mounts)?;
     let image = &context.spec().image;
     let spec = PodSpec {
         affinity: Some(member.affinity.clone().unwrap_or_else(|| apart(context, component))),

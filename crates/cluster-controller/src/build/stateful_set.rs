@@ -17,8 +17,6 @@ pub struct SetInput {
     pub config: String,
     /// ConfigMap of the scripts.
     pub scripts: String,
-    /// Backends: their claims are known to hold data, so that an empty root waits for leave.
-    pub had_data: bool,
 }
 
 /// The StatefulSet of a component. Pods start at once, since frontends need each other to elect;

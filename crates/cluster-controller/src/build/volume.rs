@@ -138,12 +138,13 @@ fn pod_info() -> Volume {
     }
 }
 
-/// The hash only: the password itself is in no pod. Optional, since only founding needs it.
+/// The hash only: of the identity Secret this one key is in the pod, and no password. Optional,
+/// since only founding needs it, and the start gate refuses to found without.
 fn root_hash(context: &Context<'_>) -> Volume {
     Volume {
         name: names::ROOT_VOLUME.to_owned(),
         secret: Some(SecretVolumeSource {
-            secret_name: Some(names::initial_root(&context.name)),
+            secret_name: Some(names::identity(&context.name)),
             default_mode: Some(SECRET),
             items: Some(vec![KeyToPath { key: names::INITIAL_ROOT_KEY.to_owned(), path: names::INITIAL_ROOT_KEY.to_owned(), mode: None }]),
             optional: Some(true),

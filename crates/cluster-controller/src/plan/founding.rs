@@ -164,7 +164,7 @@ fn founding_pod(followers: &[MemberPod]) -> Result<(&MemberPod, String), Step> {
         return Err(Step::Wait(format!("waiting for pod {} to be replaced: it is being deleted", pod.name)));
     }
     let Some(seen) = &pod.inspection else {
-        let reason = pod.waiting.clone().map_or_else(|| "its volume was not inspected yet".to_owned(), |reason| reason);
+        let reason = pod.waiting.as_deref().unwrap_or("its volume was not inspected yet");
         return Err(Step::Wait(format!("waiting for pod {} to start: {reason}", pod.name)));
     };
     if !seen.mounted {
@@ -306,7 +306,7 @@ mod tests {
     fn a_founding_that_stays_silent_is_repeated_and_one_with_an_open_port_is_not() {
         let pod = with_ticket(waiting_pod(0), 1);
         let late = NOW + SignedDuration::from_secs(121);
-        assert!(matches!(plan(&founding(1), &[pod.clone()], &Founder::default(), late), Step::Begin { attempt: 2, .. }));
+        assert!(matches!(plan(&founding(1), std::slice::from_ref(&pod), &Founder::default(), late), Step::Begin { attempt: 2, .. }));
         let slow = Founder { port_open: true, ..Founder::default() };
         assert!(matches!(plan(&founding(1), &[pod], &slow, late), Step::Wait(_)));
     }

@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn a_member_that_lost_its_volume_never_rejoins_under_its_old_name() {
         let lost = Step::LostVolume { fqdn: "c-fe-1.x".into(), role: "FOLLOWER".into(), pod: "c-fe-1".into() };
-        assert_eq!(steps(&[founder(), waiting_pod(1)], &[row(0, true), row(1, true)]), [lost.clone()]);
+        assert_eq!(steps(&[founder(), waiting_pod(1)], &[row(0, true), row(1, true)]), std::slice::from_ref(&lost));
         let mut without_journal = with_metadata(waiting_pod(1));
         if let Some(seen) = &mut without_journal.inspection {
             seen.bdb = false;

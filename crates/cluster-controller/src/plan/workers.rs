@@ -1,5 +1,5 @@
-//! Backends, compute nodes and brokers: who is registered next, and who is registered that
-//! nobody asked for. The controller registers them; a pod never does.
+//! Backends, compute nodes and brokers: who is registered next. The controller registers them; a
+//! pod never does.
 
 use crate::view::MemberPod;
 
@@ -21,14 +21,9 @@ pub fn to_register<'a>(pods: &'a [MemberPod], rows: &[WorkerRow], wanted: u32, p
         .collect()
 }
 
-/// Rows that belong to no member of the cluster.
-pub fn unknown<'a>(rows: &'a [WorkerRow], is_member: impl Fn(&str) -> bool) -> Vec<&'a WorkerRow> {
-    rows.iter().filter(|row| !is_member(&row.host)).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{WorkerRow, to_register, unknown};
+    use super::{WorkerRow, to_register};
     use crate::view::fixtures::waiting_pod;
 
     fn row(host: &str) -> WorkerRow {
@@ -56,11 +51,5 @@ mod tests {
     #[test]
     fn a_row_on_another_port_is_another_member() {
         assert_eq!(to_register(&[waiting_pod(0)], &[WorkerRow { host: "c-fe-0.x".into(), port: 9051 }], 1, 9050).len(), 1);
-    }
-
-    #[test]
-    fn rows_of_strangers_are_told() {
-        let rows = [row("c-be-0.x"), row("other")];
-        assert_eq!(unknown(&rows, |host| host.starts_with("c-be-")), [&row("other")]);
     }
 }

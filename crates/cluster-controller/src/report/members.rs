@@ -53,6 +53,7 @@ pub struct Counted {
 
 impl Counted {
     /// Both together.
+    #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
             desired: self.desired + other.desired,

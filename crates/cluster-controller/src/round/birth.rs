@@ -21,7 +21,8 @@ impl Round<'_> {
         if let Some(stored) = &self.memory.identity
             && !stored.is_outdated(cached.as_deref())
         {
-            return self.checked(stored.clone());
+            let stored = stored.clone();
+            return Ok(self.checked(stored));
         }
         let stored = match identity::get(self.ctx, self.key).await? {
             Some(stored) => self.renewed(stored, given).await?,
@@ -31,11 +32,11 @@ impl Round<'_> {
             },
         };
         self.keep(stored.clone());
-        self.checked(stored)
+        Ok(self.checked(stored))
     }
 
     /// Members are registered by name: names that differ from those of the founding fit no member.
-    fn checked(&mut self, stored: Stored) -> Result<Option<Stored>, Error> {
+    fn checked(&mut self, stored: Stored) -> Option<Stored> {
         let (now, then) = (fqdn_suffix(self.cluster, self.key), &stored.identity.fqdn_suffix);
         if stored.identity.cluster_id().is_some() && *then != now {
             self.stall(
@@ -45,9 +46,9 @@ impl Round<'_> {
                      nothing is started under names that Doris does not know. Set spec.clusterDomain back"
                 ),
             );
-            return Ok(None);
+            return None;
         }
-        Ok(Some(stored))
+        Some(stored)
     }
 
     /// An identity that was kept while all volumes were deleted: a fresh start is meant.

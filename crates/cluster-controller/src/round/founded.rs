@@ -22,7 +22,10 @@ use crate::plan::joining::{FrontendRow, Frontends, Step, plan};
 use crate::report::Known;
 
 /// Doris may lock accounts after refusals: one round of tries a minute.
-const LOGIN_PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
+const LOGIN_PAUSE: std::time::Duration = std::time::Duration::from_mins(1);
+
+/// How long the record of the frontends waits for the other members.
+const RECORD_PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 
 impl Round<'_> {
     /// One round of a founded cluster.
@@ -230,6 +233,7 @@ impl Round<'_> {
     }
 
     /// Keeps the identity's record of members, once all that are wanted are there: one write.
+    /// Workers that do not come hold the record of the frontends up for a minute only.
     async fn record(&mut self, stored: &Stored, doris: &Doris) -> Result<(), Error> {
         let mut next = stored.identity.clone();
         if let (Phase::Founded { cluster_id }, Some(id)) = (&mut next.phase, doris.frontends.iter().find_map(|row| row.cluster_id))
@@ -247,14 +251,20 @@ impl Round<'_> {
         next.frontends.extend(frontends);
         next.backends
             .extend(backends.filter(|row| self.pod_by_fqdn(&row.host).is_some()).map(|row| (row.host.clone(), row.id.to_string())));
-        let complete = Component::ALL.into_iter().all(|component| {
+        let is_there = |component: Component| {
             let counted = crate::report::count(self.cluster, component, &self.facts.seen);
             counted.registered >= counted.desired && counted.alive >= counted.desired
-        });
+        };
+        let frontends_are_there = [Component::Fe, Component::FeObserver].into_iter().all(is_there);
+        let complete = Component::ALL.into_iter().all(is_there);
+        let now = self.ctx.clock.instant();
+        let since = self.memory.frontends_since.filter(|_| frontends_are_there).unwrap_or(now);
+        self.memory.frontends_since = frontends_are_there.then_some(since);
+        let complete = complete || (frontends_are_there && now.duration_since(since) >= RECORD_PATIENCE);
         if next != stored.identity && complete {
             let written = identity::replace(self.ctx, self.key, stored, &next).await?;
             self.keep(written);
-            self.apply(&next, Stage::Workers).await?;
+            self.apply(&next, Stage::Frontends).await?;
         }
         Ok(())
     }

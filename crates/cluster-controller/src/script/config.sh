@@ -66,7 +66,7 @@ configure_frontend() {
 # Only a founding start gives root its password: any later one would be ignored or wrong.
 configure_founding() {
     hash=$(first_line "$operator/root/initial-root-password")
-    [ -n "$hash" ] || return 0
+    [ -n "$hash" ] || refuse 69 "the hash of the initial root password is not there: no cluster is founded with an empty root"
     case ${hash#\*} in
     "$hash" | *[!0-9A-Fa-f]*) refuse 69 "the initial root password is not a star and 40 hexadecimal digits" ;;
     esac

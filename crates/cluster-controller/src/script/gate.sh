@@ -188,7 +188,7 @@ decide_backend() {
             blank="$blank $path"
         fi
     done
-    if [ "${HAD_DATA:-false}" = true ] && [ -n "$blank" ] && [ "$ticket_kind" != blank-ok ]; then
+    if [ -n "$blank" ] && grep -qxF -- "$POD_NAME" "$gate/had-data" 2>/dev/null && [ "$ticket_kind" != blank-ok ]; then
         wait_because "a volume that held data is empty:$blank"
     fi
 }

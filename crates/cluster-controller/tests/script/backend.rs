@@ -36,8 +36,8 @@ fn a_root_that_is_not_mounted_is_never_written_to() {
 #[test]
 fn a_volume_that_held_data_and_is_empty_waits_for_leave() {
     for shell in shells() {
-        let mut pod = backend(&shell);
-        pod.set("HAD_DATA", "true");
+        let pod = backend(&shell);
+        pod.write("opt/doris-operator/gate/had-data", "be-9\nfe-0\n");
         let _running = pod.start("be");
         pod.until_waiting();
         for ticket in ["blank-ok:u2", "found:u1:1", "join:u1:i:mix:h:1"] {
@@ -52,8 +52,8 @@ fn a_volume_that_held_data_and_is_empty_waits_for_leave() {
 #[test]
 fn a_volume_with_its_data_starts_without_leave() {
     for shell in shells() {
-        let mut pod = backend(&shell);
-        pod.set("HAD_DATA", "true");
+        let pod = backend(&shell);
+        pod.write("opt/doris-operator/gate/had-data", "be-9\nfe-0\n");
         pod.write(&format!("{DATA}/cluster_id"), "7-token");
         pod.write("opt/doris-operator/gate/cluster-id", "7");
         let _running = pod.start("be");

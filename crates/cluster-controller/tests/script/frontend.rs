@@ -200,6 +200,17 @@ fn configuration_that_would_break_the_identity_is_refused() {
 }
 
 #[test]
+fn no_cluster_is_founded_with_an_empty_root() {
+    for shell in shells() {
+        let pod = Pod::new(&shell);
+        pod.write("opt/doris-operator/root/initial-root-password", "");
+        pod.ticket("found:u1:1");
+        assert_eq!(pod.start("fe").wait(), Some(69), "{shell:?}");
+        assert!(pod.arguments().is_empty());
+    }
+}
+
+#[test]
 fn a_root_password_of_another_form_never_reaches_doris() {
     for shell in shells() {
         for hash in ["secret", "*0123", "*zz23456789012345678901234567890123456789", "0123456789012345678901234567890123456789"] {

@@ -24,7 +24,7 @@ fn cases() -> Vec<Case<'static>> {
     let case = |line: &'static str| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [name, mounted, role, cluster, bdb, marker, epoch, wanted_cluster, member_role, ticket, decision] = cells[..] else {
-            panic!("not a case: {line}")
+            unreachable!("not a case: {line}")
         };
         Case { name, mounted: mounted == "yes", role, cluster, bdb, marker, epoch, wanted_cluster, member_role, ticket, decision }
     };

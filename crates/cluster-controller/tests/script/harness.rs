@@ -74,6 +74,7 @@ impl Pod {
         pod.write("fake/hosts", &format!("10.0.0.1 {NAME}\n"));
         pod.write("opt/doris-operator/conf/fe.conf", "http_port = 8030\n");
         pod.write("opt/doris-operator/conf/be.conf", "webserver_port = 8040\n");
+        pod.write("opt/doris-operator/root/initial-root-password", "*0123456789012345678901234567890123456789\n");
         pod.behave("while :; do sleep 0.1; done");
         pod.mount(&["opt/apache-doris/fe/doris-meta", "opt/apache-doris/be/storage/data"]);
         pod

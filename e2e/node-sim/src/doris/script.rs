@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doris_api::member::{BE_STORAGE_DIR, GATE_DIR, Marker, POD_INFO_DIR, ROOT_HASH_DIR, Ticket, env, exit};
+use doris_api::member::{BE_STORAGE_DIR, GATE_DIR, GATE_HAD_DATA, Marker, POD_INFO_DIR, ROOT_HASH_DIR, Ticket, env, exit};
 use doris_sim::{BeSpec, BrokerSpec, FeSpec, NodeRole, ProcessHandle, ProcessState, Signal, StorageRoot, VolumeDir};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -114,7 +114,11 @@ impl Script {
         };
         self.prepare(&dir, aside, &how)?;
         let hash = self.line(&format!("{ROOT_HASH_DIR}/initial-root-password"));
-        if matches!(how, Start::Found(_)) && !hash.is_empty() {
+        if matches!(how, Start::Found(_)) {
+            if hash.is_empty() {
+                let reason = "the hash of the initial root password is not there: no cluster is founded with an empty root";
+                return Err(ended(exit::CONFIG_REFUSED, reason));
+            }
             if !config::is_password_hash(&hash) {
                 return Err(ended(exit::CONFIG_REFUSED, "the initial root password is not a star and 40 hexadecimal digits"));
             }
@@ -222,7 +226,9 @@ impl Script {
             }
         }
         let allowed = matches!(self.ticket().parse(), Ok(Ticket::BlankOk { pod_uid }) if pod_uid == member.pod_uid);
-        let held = self.variable(env::HAD_DATA) == "true" && !blank.is_empty() && !allowed;
+        let pod = self.variable(env::POD_NAME);
+        let had_data = self.launch.files.read(&format!("{GATE_DIR}/{GATE_HAD_DATA}")).is_some_and(|names| names.lines().any(|name| name == pod));
+        let held = had_data && !blank.is_empty() && !allowed;
         Ok(held.then(|| format!("a volume that held data is empty: {}", blank.join(" "))))
     }
 
