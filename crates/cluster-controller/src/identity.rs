@@ -225,6 +225,9 @@ mod tests {
     use jiff::Timestamp;
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
+    /// Keys that may be missing, or are derived from others.
+    const DISPENSABLE: [&str; 4] = ["operator.next", "root.applied", "admin.applied", "initial-root-password"];
+
     fn identity(phase: Phase) -> Identity {
         Identity {
             id: "0f3a".into(),
@@ -261,7 +264,6 @@ mod tests {
         let whole =
             identity(Phase::Founding { attempt: 1, pod_uid: "p".into(), claim_uid: "c".into(), since: Timestamp::UNIX_EPOCH, restarts: 0 })
                 .to_data();
-        const DISPENSABLE: [&str; 4] = ["operator.next", "root.applied", "admin.applied", "initial-root-password"];
         for key in whole.keys().filter(|key| !DISPENSABLE.contains(&key.as_str())) {
             let mut data = whole.clone();
             data.remove(key);
