@@ -74,7 +74,7 @@ fn set(state: &mut State, id: ProcessId, new: BdbState) {
 
 /// Without a master: join one that answers, or be elected.
 fn seek(state: &mut State, id: ProcessId, now: Instant, electing: Option<Instant>) -> Next {
-    if let Some(master) = leader_view(state, id).filter(|master| *master != id) {
+    if let Some(master) = leader_view(state, id).filter(|master| *master != id && !is_obsolete(state, id, *master)) {
         return meet(state, id, now, master);
     }
     if !wins(state, id) {
@@ -92,6 +92,12 @@ fn seek(state: &mut State, id: ProcessId, now: Instant, electing: Option<Instant
     set(state, id, BdbState::Master { term, met: None });
     state.bump();
     Next::TakeOver
+}
+
+/// Whether a member's log tells of a later master than this one, who then slept through its own replacement.
+fn is_obsolete(state: &State, id: ProcessId, master: ProcessId) -> bool {
+    let Some((own, other)) = bdb(state, id).zip(bdb(state, master)) else { return false };
+    matches!(other.state, BdbState::Master { term, .. } if own.log.environment == other.log.environment && term < own.log.rank().0)
 }
 
 fn meet(state: &mut State, id: ProcessId, now: Instant, master: ProcessId) -> Next {
@@ -138,7 +144,7 @@ fn wins(state: &State, id: ProcessId) -> bool {
         let Some(bdb) = peer.bdb.as_ref() else { return false };
         members.get(&peer.name).is_some_and(|member| member.electable)
             && bdb.log.environment == own.log.environment
-            && matches!(bdb.state, BdbState::Unknown { .. })
+            && (matches!(bdb.state, BdbState::Unknown { .. }) || is_obsolete(state, id, *other))
             && (*other == id || state.hears(id, *other))
     });
     let votes: Vec<_> = votes.filter_map(|(_, peer)| Some((peer.bdb.as_ref()?.log.rank(), &peer.name))).collect();

@@ -83,6 +83,15 @@ impl Be {
         self.conf.get(key).and_then(|port| port.parse().ok()).unwrap_or(default)
     }
 
+    /// Changes a setting of this process; what it opened or decided at its start cannot be changed.
+    pub fn set_config(&mut self, key: &str, value: &str) -> Result<(), String> {
+        if key.ends_with("_port") || ["be_node_role", "storage_root_path", "priority_networks"].contains(&key) {
+            return Err(format!("[NOT_IMPLEMENTED_ERROR]'{key}' is not support to modify"));
+        }
+        self.conf.insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
     fn be_port(&self) -> u16 {
         self.port("be_port", 9060)
     }
