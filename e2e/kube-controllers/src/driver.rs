@@ -78,6 +78,10 @@ pub(crate) type Next = Option<Duration>;
 pub(crate) trait Controller: Send {
     /// Name under which it writes, for example `statefulset-controller`.
     fn name(&self) -> &'static str;
+    /// Whether it never waits for the backlog of others.
+    fn is_urgent(&self) -> bool {
+        false
+    }
     /// Keys of what has to be looked at after a change. `old` is the object before it.
     fn concerns(&mut self, index: &Index, change: &Change, old: Option<&Value>) -> Vec<Key>;
     /// Brings one object closer to what it should be.
@@ -232,8 +236,13 @@ impl Driver {
     fn take(&mut self, change: &Change) {
         let old = self.index.take(change);
         for (number, controller) in self.controllers.iter_mut().enumerate() {
+            let is_urgent = controller.is_urgent();
             for key in controller.concerns(&self.index, change, old.as_deref()) {
-                self.queue.push((number, key));
+                if is_urgent {
+                    self.queue.push_urgent((number, key));
+                } else {
+                    self.queue.push((number, key));
+                }
             }
         }
     }

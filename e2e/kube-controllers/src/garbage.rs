@@ -67,6 +67,11 @@ impl Controller for GarbageCollector {
         "generic-garbage-collector"
     }
 
+    /// The real one has twenty workers, and is there at once when an object names owners that are not.
+    fn is_urgent(&self) -> bool {
+        true
+    }
+
     fn concerns(&mut self, index: &Index, change: &Change, old: Option<&Value>) -> Vec<Key> {
         let object = &change.object;
         let mut keys = Vec::new();

@@ -16,6 +16,7 @@ const LONGEST_DELAY: Duration = Duration::from_secs(1000);
 
 #[derive(Default)]
 pub(crate) struct Queue {
+    urgent: VecDeque<Work>,
     ready: VecDeque<Work>,
     waiting: HashSet<Work>,
     timers: BTreeMap<(Instant, u64), Work>,
@@ -28,6 +29,13 @@ impl Queue {
     pub(crate) fn push(&mut self, work: Work) {
         if self.waiting.insert(work.clone()) {
             self.ready.push_back(work);
+        }
+    }
+
+    /// Does it before all that is not urgent.
+    pub(crate) fn push_urgent(&mut self, work: Work) {
+        if self.waiting.insert(work.clone()) {
+            self.urgent.push_back(work);
         }
     }
 
@@ -45,9 +53,9 @@ impl Queue {
         self.timers.insert(slot, work);
     }
 
-    /// Takes the oldest piece of ready work.
+    /// Takes the oldest piece of ready work, urgent work first.
     pub(crate) fn pop(&mut self) -> Option<Work> {
-        let work = self.ready.pop_front()?;
+        let work = self.urgent.pop_front().or_else(|| self.ready.pop_front())?;
         self.waiting.remove(&work);
         Some(work)
     }
@@ -104,6 +112,16 @@ mod tests {
         assert_eq!(queue.pop(), Some((0, key("b"))));
         assert_eq!(queue.pop(), Some((0, key("a"))));
         assert_eq!(queue.pop(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn urgent_work_overtakes() {
+        let mut queue = Queue::default();
+        queue.push((0, key("a")));
+        queue.push_urgent((1, key("b")));
+        queue.push_urgent((1, key("c")));
+        let order: Vec<_> = std::iter::from_fn(|| queue.pop()).map(|(_, key)| key.name).collect();
+        assert_eq!(order, ["b", "c", "a"]);
     }
 
     #[tokio::test(start_paused = true)]

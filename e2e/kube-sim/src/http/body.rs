@@ -9,6 +9,8 @@ use serde_json::Value;
 use crate::registry::Resource;
 use crate::status::ApiStatus;
 
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
 /// A JSON answer.
 pub fn json(code: u16, body: impl Into<Bytes>) -> Response<Body> {
     with_type(code, "application/json", body.into())
@@ -58,11 +60,23 @@ pub fn read(resource: &Resource, content_type: &str, body: &[u8]) -> Result<Valu
             ))
         }),
         "application/yaml" | "text/yaml" => yaml(body),
+        // Of custom resources the server knows no protobuf encoding.
+        PROTOBUF if resource.custom.is_none() => protobuf(body),
         _ => {
-            let text = "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml";
+            let text = "the body of the request was in an unknown format - accepted media types include: \
+                        application/json, application/yaml, application/vnd.kubernetes.protobuf";
             Err(ApiStatus::new(415, "UnsupportedMediaType", text))
         }
     }
+}
+
+/// The body of a DELETE.
+pub fn read_options(content_type: &str, body: &[u8]) -> Result<Value, ApiStatus> {
+    if content_type.split(';').next().unwrap_or_default().trim() == PROTOBUF { protobuf(body) } else { json_or_yaml(body) }
+}
+
+fn protobuf(body: &[u8]) -> Result<Value, ApiStatus> {
+    kube_schema::go::decode(body).map_err(|error| ApiStatus::bad_request(error.to_string()))
 }
 
 /// JSON, or YAML, as applies are sent.

@@ -310,7 +310,8 @@ impl Exchange<'_> {
     }
 
     fn delete_options(&self) -> Result<DeleteOptions, ApiStatus> {
-        let body = (!self.incoming.body.is_empty()).then(|| body::json_or_yaml(&self.incoming.body)).transpose()?;
+        let content_type = header(&self.incoming.headers, "content-type");
+        let body = (!self.incoming.body.is_empty()).then(|| body::read_options(content_type, &self.incoming.body)).transpose()?;
         DeleteOptions::read(&self.query, body.as_ref())
     }
 
