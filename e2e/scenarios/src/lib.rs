@@ -3,4 +3,5 @@
 pub mod control_plane;
 pub mod demo;
 pub mod lab;
+pub mod real;
 pub mod scale;

@@ -6,9 +6,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand};
-use node_sim::{Binding, Generic, NodeSim, NodeSpec};
+use clap::{Parser, Subcommand, ValueEnum};
+use node_sim::{Binding, Engine, Generic, NodeSim, NodeSpec};
 use scenarios::control_plane::{ControlPlane, DEFAULT_VERSION, Options, Release, known_versions, provide};
+use scenarios::demo::AddressRange;
+use scenarios::real::doris_engine;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -52,12 +54,12 @@ struct Start {
     /// Kubernetes version, one of the folders under e2e/real.
     #[arg(long, default_value = DEFAULT_VERSION)]
     version: String,
-    /// How many simulated nodes to register. Their containers are processes in name only: they stay and are ready.
+    /// How many simulated nodes to register.
     #[arg(long, default_value_t = 3)]
     nodes: usize,
-    /// First address of the pods. Nothing listens there, and a real server takes no loopback address for a Service's endpoint.
-    #[arg(long, default_value = "10.244.0.1")]
-    pod_network: Ipv4Addr,
+    /// What runs in the pods; by default doris for `up` and processes for `run`.
+    #[arg(long)]
+    pods: Option<Pods>,
     /// Bind a claim as soon as it exists, not only when a pod uses it.
     #[arg(long)]
     bind_claims_at_once: bool,
@@ -66,10 +68,25 @@ struct Start {
     service_account_admission: bool,
 }
 
+/// What the containers of simulated nodes are.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Pods {
+    /// Doris members that speak Doris' protocols on loopback addresses; other containers as in `processes`. A real server takes no
+    /// loopback address for the endpoints of a Service, so Services have none.
+    Doris,
+    /// Processes in name only: they stay and are ready. Nothing listens, and Services have endpoints.
+    Processes,
+}
+
+/// Where pods get their addresses when nothing listens there.
+const NOBODYS_NETWORK: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
+
 /// A control plane with the nodes that are played beside it.
 struct Running {
     control_plane: ControlPlane,
     nodes: NodeSim,
+    pods: Pods,
+    _range: Option<AddressRange>,
 }
 
 #[tokio::main]
@@ -78,8 +95,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,scenarios=info,kube_client=off"));
     tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
     match Arguments::parse().command {
-        Command::Up { start, kubeconfig } => up(start, kubeconfig.as_deref()).await,
-        Command::Run { start, command } => run(start, &command).await,
+        Command::Up { start, kubeconfig } => up(start.with(Pods::Doris), kubeconfig.as_deref()).await,
+        Command::Run { start, command } => run(start.with(Pods::Processes), &command).await,
         Command::Build { version } => {
             let programs = provide(Release::find(&version)?).await?;
             println!("{}", programs.apiserver.parent().unwrap_or(Path::new("")).display());
@@ -93,17 +110,24 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 impl Start {
+    fn with(self, pods: Pods) -> Self {
+        Self { pods: Some(self.pods.unwrap_or(pods)), ..self }
+    }
+
     async fn start(self) -> anyhow::Result<Running> {
+        let pods = self.pods.unwrap_or(Pods::Processes);
+        let range = (pods == Pods::Doris).then(AddressRange::take).transpose()?;
         let options = Options { version: self.version, service_account_admission: self.service_account_admission, ..Options::default() };
         let control_plane = ControlPlane::start(options).await?;
         let nodes = node_sim::Options {
             nodes: (0..self.nodes).map(NodeSpec::numbered).collect(),
-            pod_network: self.pod_network,
+            pod_network: range.as_ref().map_or(NOBODYS_NETWORK, AddressRange::first),
             binding: if self.bind_claims_at_once { Binding::Immediate } else { Binding::WaitForFirstConsumer },
             ..node_sim::Options::default()
         };
-        let nodes = NodeSim::start(&control_plane.client()?, Arc::new(Generic), nodes);
-        Ok(Running { control_plane, nodes })
+        let engine: Arc<dyn Engine> = if pods == Pods::Doris { Arc::new(doris_engine()) } else { Arc::new(Generic) };
+        let nodes = NodeSim::start(&control_plane.client()?, engine, nodes);
+        Ok(Running { control_plane, nodes, pods, _range: range })
     }
 }
 
@@ -124,7 +148,7 @@ async fn up(start: Start, kubeconfig: Option<&Path>) -> anyhow::Result<ExitCode>
     if let Some(copy) = kubeconfig {
         std::fs::copy(running.control_plane.kubeconfig_path(), copy).with_context(|| format!("cannot write {}", copy.display()))?;
     }
-    print_hints(&running.control_plane, kubeconfig);
+    print_hints(&running, kubeconfig);
     signals.wait().await;
     println!("stopping");
     if let Some(copy) = kubeconfig {
@@ -157,11 +181,19 @@ async fn run(start: Start, command: &[String]) -> anyhow::Result<ExitCode> {
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn print_hints(control_plane: &ControlPlane, kubeconfig: Option<&Path>) {
+fn print_hints(running: &Running, kubeconfig: Option<&Path>) {
+    let control_plane = &running.control_plane;
     let path = kubeconfig.map_or_else(|| control_plane.kubeconfig_path(), Path::to_owned);
     println!("Kubernetes {} answers on {}\n", control_plane.version(), control_plane.server());
     println!("  export KUBECONFIG={}", path.display());
-    println!("  kubectl get nodes,storageclasses\n");
+    println!("  kubectl get nodes,storageclasses");
+    if running.pods == Pods::Doris {
+        println!("  kubectl apply --server-side -f deploy/crds");
+        println!("  cargo run -p cluster-controller -- --listen 127.0.0.1:0 --log-format text   # in a terminal of its own");
+        println!("  kubectl apply -f deploy/examples/basic.yaml");
+        println!("  kubectl get dcr --watch");
+    }
+    println!();
     println!("logs:      {}", control_plane.log_dir().display());
     println!("audit log: {}", control_plane.audit_log_path().display());
     println!("Ctrl-C stops it and removes everything.");

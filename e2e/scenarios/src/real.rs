@@ -1,0 +1,84 @@
+//! The real control plane with simulated nodes and Doris members on loopback, and our controller with rights of its own.
+//!
+//! One control plane serves a whole test binary; every scenario has a namespace, a service account and a controller to itself.
+
+mod controller;
+mod error;
+mod place;
+
+use std::sync::Arc;
+
+use doris_sim::{Timing, World, WorldOptions};
+use jiff::Timestamp;
+use kube::Client;
+use node_sim::{Doris, NodeSim, NodeSpec};
+
+pub use controller::RealController;
+pub use error::Error;
+pub use place::{ACCOUNT, Place};
+
+use crate::control_plane::{ControlPlane, Options};
+use crate::demo::{AddressRange, install_definitions};
+
+const NODES: usize = 3;
+/// Of ids and names; nothing here depends on it.
+const SEED: u64 = 1;
+
+/// A running world without a controller.
+pub struct RealStand {
+    /// The programs.
+    pub control_plane: ControlPlane,
+    /// Kubelets and volumes.
+    pub nodes: NodeSim,
+    /// What runs in the pods.
+    pub engine: Arc<Doris>,
+    /// The administrator's way to the API server.
+    pub client: Client,
+    _range: AddressRange,
+}
+
+impl RealStand {
+    /// Starts it with our definitions and our controller's role installed. `None`, and a line that says why, on a machine that can't
+    /// have it; an error on CI.
+    pub async fn start_if_possible() -> Result<Option<Self>, Error> {
+        controller_kit::args::install_tls_provider();
+        let Some(control_plane) = ControlPlane::start_if_possible(Options::default()).await? else { return Ok(None) };
+        let client = control_plane.client()?;
+        let range = AddressRange::take()?;
+        let engine = Arc::new(doris_engine());
+        let options = node_sim::Options {
+            nodes: (0..NODES).map(NodeSpec::numbered).collect(),
+            pod_network: range.first(),
+            pod_network_size: range.size(),
+            seed: SEED,
+            ..node_sim::Options::default()
+        };
+        let nodes = NodeSim::start(&client, engine.clone(), options);
+        install_definitions(&client, minor_of(control_plane.version())).await?;
+        place::install_role(&client).await?;
+        Ok(Some(Self { control_plane, nodes, engine, client, _range: range }))
+    }
+}
+
+/// Doris members that listen on their pods' loopback addresses.
+pub fn doris_engine() -> Doris {
+    let epoch_ms = Timestamp::now().as_millisecond();
+    Doris::new(World::new(WorldOptions { seed: SEED, timing: Timing::fast(), epoch_ms, wire: true }))
+}
+
+/// 36 of `v1.36.3`; what can't be read counts as the newest.
+fn minor_of(version: &str) -> u32 {
+    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(doris_api::crd::CURRENT_MINOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::minor_of;
+
+    #[test]
+    fn the_minor_version_is_read_from_the_servers_own() {
+        for (version, minor) in [("v1.36.3", 36), ("v1.25.4", 25), ("?", doris_api::crd::CURRENT_MINOR)] {
+            assert_eq!(minor_of(version), minor, "{version}");
+        }
+    }
+}
