@@ -1,4 +1,7 @@
 //! Validation of a definition.
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
 use serde_json::{Value, json};
 
 use super::structural;
@@ -31,7 +34,7 @@ pub fn validate_definition(crd: &Value, old: Option<&Value>, minor: u32) -> Vec<
             continue;
         }
         let path = if shared { "spec.validation".to_owned() } else { format!("spec.versions[{index}].schema") };
-        errors.extend(structural::validate(schema, &format!("{path}.openAPIV3Schema"), minor));
+        errors.extend(schema_errors(schema, &format!("{path}.openAPIV3Schema"), minor));
     }
     for (index, version) in list(crd, "spec.versions").iter().enumerate().filter(|(i, _)| *i == 0 || !shared) {
         let path = if shared { "spec".to_owned() } else { format!("spec.versions[{index}]") };
@@ -44,6 +47,20 @@ pub fn validate_definition(crd: &Value, old: Option<&Value>, minor: u32) -> Vec<
     if let Some(old) = old {
         update(crd, old, &mut errors);
     }
+    errors
+}
+
+type Judged = Mutex<BTreeMap<(u32, String, String), Vec<FieldError>>>;
+
+/// What is wrong with a schema. The same one is judged in every run of a test, and estimating the cost of its rules takes long: answers are kept.
+fn schema_errors(schema: &Value, path: &str, minor: u32) -> Vec<FieldError> {
+    static JUDGED: LazyLock<Judged> = LazyLock::new(Judged::default);
+    let key = (minor, path.to_owned(), schema.to_string());
+    if let Some(known) = JUDGED.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return known.clone();
+    }
+    let errors = structural::validate(schema, path, minor);
+    JUDGED.lock().unwrap_or_else(PoisonError::into_inner).insert(key, errors.clone());
     errors
 }
 

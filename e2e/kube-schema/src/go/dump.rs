@@ -71,8 +71,8 @@ fn write_named(of: &'static str, value: Option<&Value>, out: &mut String) {
         ("util/intstr.IntOrString", _) => {
             let text = value.and_then(Value::as_str);
             let number = value.and_then(Value::as_i64).unwrap_or(0);
-            let kind = i32::from(text.is_some());
-            out.push_str(&format!("{{Type:(intstr.Type){kind} IntVal:(int32){number} StrVal:(string){}}}", text.unwrap_or_default()));
+            out.push_str(&["{Type:(intstr.Type)", if text.is_some() { "1" } else { "0" }, " IntVal:(int32)"].concat());
+            out.push_str(&[&number.to_string(), " StrVal:(string)", text.unwrap_or_default(), "}"].concat());
         }
         _ => match value {
             Some(Value::String(text)) => out.push_str(text),
@@ -189,7 +189,9 @@ mod tests {
             )
         );
         let probe = dump("core/v1.Probe", &json!({"httpGet": {"port": "http"}, "periodSeconds": 3})).unwrap_or_default();
-        assert!(probe.starts_with("(v1.Probe){ProbeHandler:(v1.ProbeHandler){Exec:(*v1.ExecAction)<nil> HTTPGet:(*v1.HTTPGetAction){Path:(string) "));
+        assert!(probe.starts_with(
+            "(v1.Probe){ProbeHandler:(v1.ProbeHandler){Exec:(*v1.ExecAction)<nil> HTTPGet:(*v1.HTTPGetAction){Path:(string) "
+        ));
         assert!(probe.contains("Port:(intstr.IntOrString){Type:(intstr.Type)1 IntVal:(int32)0 StrVal:(string)http}"));
         assert!(probe.contains("PeriodSeconds:(int32)3 "));
     }

@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use reqwest::{Client, Method, Response};
 use serde_json::Value;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::Trouble;
 
 /// How long one request may take.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How long nothing may come before a watch has told all there is.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The server that is tried.
 #[derive(Clone)]
@@ -64,27 +67,66 @@ impl Server {
         tokio::time::timeout(DEADLINE, exchange).await.map_err(|_| Trouble::Case(format!("no answer to {} {}", call.method, call.path)))?
     }
 
+    /// A watch that the server has begun, or refused.
+    pub(super) async fn open(&self, path: &str) -> Result<Watch, Trouble> {
+        let opened = tokio::time::timeout(DEADLINE, self.send(&Call { method: "GET", path, ..Call::default() })).await;
+        let response = opened.map_err(|_| Trouble::Case(format!("no answer to a watch of {path}")))??;
+        Ok(Watch { response, rest: Vec::new(), events: Vec::new() })
+    }
+}
+
+/// An open watch.
+pub(super) struct Watch {
+    response: Response,
+    /// The beginning of an event whose end has not come.
+    rest: Vec<u8>,
+    events: Vec<Value>,
+}
+
+impl Watch {
     /// Status and the events that come until there are `enough` or the time is over; a refusal's body instead of events.
-    pub(super) async fn watch(&self, path: &str, time: Duration, enough: usize) -> Result<(u16, Value), Trouble> {
+    pub(super) async fn events(mut self, time: Duration, enough: usize) -> Result<(u16, Value), Trouble> {
         let end = Instant::now() + time;
-        let opened = timeout_at(end + Duration::from_secs(5), self.send(&Call { method: "GET", path, ..Call::default() })).await;
-        let mut response = opened.map_err(|_| Trouble::Case(format!("no answer to a watch of {path}")))??;
-        let code = response.status().as_u16();
-        if code != 200 {
-            return Ok((code, parse(&response.text().await?)));
-        }
-        let (mut events, mut rest) = (Vec::new(), Vec::new());
-        while events.len() < enough {
-            let Ok(Ok(Some(chunk))) = timeout_at(end, response.chunk()).await else { break };
-            rest.extend_from_slice(&chunk);
-            while let Some(at) = rest.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = rest.drain(..=at).collect();
-                if !line.trim_ascii().is_empty() {
-                    events.push(parse(&String::from_utf8_lossy(&line)));
-                }
+        while self.is_open() && self.events.len() < enough && timeout_at(end, self.read()).await.unwrap_or(false) {}
+        self.finish().await
+    }
+
+    /// The same, until nothing came for a while after it was asked for.
+    pub(super) async fn events_until(mut self, mut asked: oneshot::Receiver<()>, enough: usize) -> Result<(u16, Value), Trouble> {
+        let mut goes_on = self.is_open();
+        while goes_on && self.events.len() < enough {
+            tokio::select! {
+                more = self.read() => goes_on = more,
+                _ = &mut asked => break,
             }
         }
-        Ok((code, events.into()))
+        while goes_on && self.events.len() < enough {
+            goes_on = tokio::time::timeout(QUIET, self.read()).await.unwrap_or(false);
+        }
+        self.finish().await
+    }
+
+    fn is_open(&self) -> bool {
+        self.response.status() == 200
+    }
+
+    /// Takes in what came; false when the server has ended the watch.
+    async fn read(&mut self) -> bool {
+        let Ok(Some(chunk)) = self.response.chunk().await else { return false };
+        self.rest.extend_from_slice(&chunk);
+        while let Some(at) = self.rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.rest.drain(..=at).collect();
+            if !line.trim_ascii().is_empty() {
+                self.events.push(parse(&String::from_utf8_lossy(&line)));
+            }
+        }
+        true
+    }
+
+    async fn finish(self) -> Result<(u16, Value), Trouble> {
+        let code = self.response.status().as_u16();
+        let body = if code == 200 { self.events.into() } else { parse(&self.response.text().await?) };
+        Ok((code, body))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -14,16 +15,20 @@ use super::normalise::normalise;
 
 /// How often a step that waits looks.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Time that a watch in the background has to begin.
-const START: Duration = Duration::from_millis(300);
 
-type Watching = JoinHandle<Result<(u16, Value), Trouble>>;
+/// A watch in the background.
+struct Watching {
+    task: JoinHandle<Result<(u16, Value), Trouble>>,
+    /// Asks for what it has seen.
+    ask: oneshot::Sender<()>,
+    step: Value,
+}
 
 /// A case that is running: what it remembers, what it watches.
 pub(super) struct Run {
     server: Server,
     known: BTreeMap<String, Value>,
-    watches: BTreeMap<String, (Watching, Value)>,
+    watches: BTreeMap<String, Watching>,
     namespace: String,
 }
 
@@ -61,7 +66,9 @@ impl Run {
             return self.watch(path, &step).await;
         }
         if let Some(name) = step["collect"].as_str() {
-            let (task, step) = self.watches.remove(name).ok_or_else(|| Trouble::Case(format!("no watch {name}")))?;
+            let Watching { task, ask, step } = self.watches.remove(name).ok_or_else(|| Trouble::Case(format!("no watch {name}")))?;
+            // A watch that has seen enough no longer listens.
+            let _ = ask.send(());
             let (code, events) = task.await.map_err(|error| Trouble::Case(error.to_string()))??;
             return Ok(project(code, &events, &step));
         }
@@ -133,14 +140,15 @@ impl Run {
     async fn watch(&mut self, path: &str, step: &Value) -> Result<Value, Trouble> {
         let time = Duration::from_secs_f64(step["seconds"].as_f64().unwrap_or(5.0));
         let enough = step["events"].as_u64().and_then(|enough| usize::try_from(enough).ok()).unwrap_or(999);
-        let (server, path) = (self.server.clone(), path.to_owned());
-        let watching = async move { server.watch(&path, time, enough).await };
+        // What the next steps do has to be seen: the server has begun before they run.
+        let watch = self.server.open(path).await?;
         if let Some(name) = step["background"].as_str() {
-            self.watches.insert(name.to_owned(), (tokio::spawn(watching), step.clone()));
-            sleep(START).await;
+            let (ask, asked) = oneshot::channel();
+            let task = tokio::spawn(watch.events_until(asked, enough));
+            self.watches.insert(name.to_owned(), Watching { task, ask, step: step.clone() });
             return Ok(Value::Null);
         }
-        let (code, events) = watching.await?;
+        let (code, events) = watch.events(time, enough).await?;
         Ok(project(code, &events, step))
     }
 
