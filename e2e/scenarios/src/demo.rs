@@ -8,9 +8,11 @@ pub mod hints;
 pub mod manifest;
 pub mod progress;
 mod stand;
+mod worlds;
 
 pub use address::AddressRange;
 pub use controller::{ControllerProcess, SUBCOMMAND, Start, run_if_asked};
 pub use error::Error;
 pub(crate) use stand::write_private;
 pub use stand::{Settings, Stand, install_definitions};
+pub use worlds::Worlds;

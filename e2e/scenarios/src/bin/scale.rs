@@ -23,7 +23,6 @@ use scenarios::scale::unrelated;
 use tokio::time::{Instant, interval, sleep};
 
 const EXAMPLE: &str = include_str!("../../../../deploy/examples/basic.yaml");
-const NAMESPACE: &str = "scale";
 const HISTOGRAM: &str = "doris_operator_reconcile_duration_seconds";
 /// Clusters that are applied at the same time.
 const AT_ONCE: usize = 16;
@@ -143,22 +142,26 @@ async fn start_controller(arguments: &Arguments, server: &Server) -> anyhow::Res
     Ok(ControllerProcess::start(start).await?)
 }
 
+/// Each cluster has a namespace of its own.
 async fn create(client: &Client, count: usize) -> anyhow::Result<()> {
-    let namespace =
-        Namespace { metadata: ObjectMeta { name: Some(NAMESPACE.to_owned()), ..ObjectMeta::default() }, ..Namespace::default() };
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.context("the namespace of the clusters")?;
     let example: DorisCluster = serde_saphyr::from_str(EXAMPLE).context("the basic example")?;
-    let clusters: Api<DorisCluster> = Api::namespaced(client.clone(), NAMESPACE);
     let created = stream::iter(0..count).map(|index| {
-        let (clusters, mut cluster) = (clusters.clone(), example.clone());
-        cluster.metadata.name = Some(format!("c{index}"));
-        async move { clusters.create(&PostParams::default(), &cluster).await.map(drop) }
+        let (client, mut cluster) = (client.clone(), example.clone());
+        async move {
+            let name = format!("scale-{index}");
+            let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
+            let namespace = Namespace { metadata, ..Namespace::default() };
+            Api::all(client.clone()).create(&PostParams::default(), &namespace).await.context("a namespace")?;
+            cluster.metadata.name = Some(name.clone());
+            let clusters: Api<DorisCluster> = Api::namespaced(client, &name);
+            clusters.create(&PostParams::default(), &cluster).await.map(drop).context("a cluster")
+        }
     });
-    created.buffer_unordered(AT_ONCE).try_collect::<()>().await.context("a cluster")
+    created.buffer_unordered(AT_ONCE).try_collect::<()>().await
 }
 
 async fn wait_until_ready(client: &Client, arguments: &Arguments, began: Instant) -> anyhow::Result<Duration> {
-    let clusters: Api<DorisCluster> = Api::namespaced(client.clone(), NAMESPACE);
+    let clusters: Api<DorisCluster> = Api::all(client.clone());
     let mut changes = pin!(watcher(clusters, watcher::Config::default()).default_backoff().applied_objects());
     let (mut ready, mut last) = (BTreeSet::new(), None);
     let mut told = interval(Duration::from_secs(10));

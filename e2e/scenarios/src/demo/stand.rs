@@ -5,18 +5,18 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use doris_sim::{Timing, World, WorldOptions};
+use doris_sim::{Timing, WorldOptions};
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use kube_sim::KubeSim;
-use node_sim::{Doris, NodeSim, NodeSpec};
+use node_sim::{NodeSim, NodeSpec};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use super::{AddressRange, Error};
+use super::{AddressRange, Error, Worlds};
 
 /// What a world is made with.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl Stand {
 }
 
 fn nodes(kube: &KubeSim, settings: &Settings, range: &AddressRange) -> NodeSim {
-    let world = World::new(WorldOptions {
+    let worlds = Worlds::new(WorldOptions {
         seed: settings.seed,
         timing: settings.timing.clone(),
         epoch_ms: Timestamp::now().as_millisecond(),
@@ -122,7 +122,7 @@ fn nodes(kube: &KubeSim, settings: &Settings, range: &AddressRange) -> NodeSim {
         seed: settings.seed,
         ..node_sim::Options::default()
     };
-    NodeSim::start(&client, Arc::new(Doris::new(world)), options)
+    NodeSim::start(&client, Arc::new(worlds), options)
 }
 
 fn uri(address: SocketAddr) -> http::Uri {

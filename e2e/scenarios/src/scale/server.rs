@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use doris_sim::{World, WorldOptions};
+use doris_sim::WorldOptions;
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube_sim::Identity;
-use node_sim::{Doris, NodeSim, NodeSpec};
+use node_sim::{NodeSim, NodeSpec};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::tally::{Counts, Tally};
-use crate::demo::{AddressRange, Settings, Stand, install_definitions};
+use crate::demo::{AddressRange, Settings, Stand, Worlds, install_definitions};
 
 /// Whom the controller acts as on a real server, so that its requests can be told from others in the audit log.
 const IMPERSONATED: &str = "scale-controller";
@@ -59,15 +59,15 @@ impl Server {
         let client = Client::try_from(config)?;
         install_definitions(&client, settings.kubernetes_minor).await?;
         let range = AddressRange::take()?;
-        let world =
-            World::new(WorldOptions { seed: settings.seed, timing: settings.timing.clone(), wire: true, ..WorldOptions::default() });
+        let worlds =
+            Worlds::new(WorldOptions { seed: settings.seed, timing: settings.timing.clone(), wire: true, ..WorldOptions::default() });
         let options = node_sim::Options {
             nodes: (0..settings.nodes).map(NodeSpec::numbered).collect(),
             pod_network: range.first(),
             pod_network_size: range.size(),
             ..node_sim::Options::default()
         };
-        let nodes = NodeSim::start(&client, Arc::new(Doris::new(world)), options);
+        let nodes = NodeSim::start(&client, Arc::new(worlds), options);
         let directory = tempfile::Builder::new().prefix("doris-scale-").tempdir()?;
         for named in &mut admin.auth_infos {
             if let Some(user) = &mut named.auth_info {
