@@ -4,7 +4,9 @@
 mod controller;
 mod examples;
 pub mod faults;
-mod oracles;
+pub mod oracles;
+pub mod plans;
+pub mod sabotage;
 mod storm;
 pub mod transport;
 
@@ -103,7 +105,7 @@ impl Lab {
         };
         let nodes = NodeSim::start(&self::client(&kube, "nodes"), engine.clone(), options);
         let storm = storm::Storm::watch(&kube, settings.faults.clone());
-        let oracles = oracles::Watcher::start(world.clone(), engine.clone());
+        let oracles = oracles::Watcher::start(world.clone(), &self::client(&kube, "oracles"));
         install_definitions(&client, settings.kubernetes_minor).await;
         Self { kube, world, nodes, engine, client, faults: settings.faults.clone(), settings, storm, oracles }
     }
@@ -165,6 +167,11 @@ impl Lab {
     /// What was never to happen and did.
     pub fn broken_rules(&self) -> Verdicts {
         self.oracles.verdicts()
+    }
+
+    /// Every password that an identity Secret ever held.
+    pub fn passwords(&self) -> std::collections::BTreeSet<String> {
+        self.oracles.passwords()
     }
 }
 

@@ -1,48 +1,119 @@
-//! Oracles: what must never happen, watched in the model of Doris and not in the controller.
+//! Oracles: what must never happen, watched in the API server and in the model of Doris, never in
+//! the controller.
+//!
+//! Each rule carries the name by which the documentation explains it. [`end`] judges the state that
+//! a run ends in.
+
+pub mod end;
+mod history;
+pub mod logs;
+mod model;
+mod probe;
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use doris_sim::World;
-use node_sim::Doris;
-use tokio::task::JoinHandle;
+use kube::Client;
+use tokio::task::JoinSet;
 
-/// What was never to happen and did: one sentence each.
+use history::History;
+use model::Model;
+
+/// What was never to happen and did: one sentence each, beginning with the rule's name.
 pub type Verdicts = Vec<String>;
 
-/// Looks at the model whenever it changes.
+/// A cluster: namespace and name.
+pub(crate) type ClusterName = (String, String);
+
+/// The model tells of processes, ports and roles at once; rows and journals are looked at this often.
+const LOOK: Duration = Duration::from_millis(200);
+/// Between two rounds of logins.
+const PROBE: Duration = Duration::from_secs(1);
+
+/// Watches a laboratory from its beginning.
 pub struct Watcher {
-    broken: Arc<Mutex<BTreeSet<String>>>,
-    task: JoinHandle<()>,
+    history: Arc<Mutex<History>>,
+    model: Arc<Mutex<Model>>,
+    _tasks: JoinSet<()>,
 }
 
 impl Watcher {
-    /// Watches a world from its beginning.
-    pub fn start(world: World, engine: Arc<Doris>) -> Self {
-        let broken = Arc::new(Mutex::new(BTreeSet::new()));
-        let seen = broken.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                let found = look(&world, &engine);
-                seen.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
-                world.changed().await;
-            }
-        });
-        Self { broken, task }
+    /// Watches a world and the objects of an API server.
+    pub fn start(world: World, client: &Client) -> Self {
+        let (history, model) = (Arc::new(Mutex::new(History::default())), Arc::new(Mutex::new(Model::default())));
+        let mut tasks = JoinSet::new();
+        for kind in history::kinds() {
+            tasks.spawn(history::follow(client.clone(), kind, history.clone()));
+        }
+        tasks.spawn(look(world.clone(), model.clone()));
+        tasks.spawn(log_in(world, history.clone(), model.clone()));
+        Self { history, model, _tasks: tasks }
     }
 
     /// All that was found so far.
     pub fn verdicts(&self) -> Verdicts {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        let (history, model) = (lock(&self.history), lock(&self.model));
+        let mut broken: BTreeSet<String> = model.broken().clone();
+        broken.extend(history.judge());
+        broken.extend(judge_names(&history, &model));
+        broken.extend(judge_foundings(&history, &model));
+        broken.into_iter().collect()
+    }
+
+    /// Every password that an identity Secret ever held.
+    pub fn passwords(&self) -> BTreeSet<String> {
+        lock(&self.history).passwords()
     }
 }
 
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.task.abort();
+/// A panic of another holder left whole facts behind.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn look(world: World, model: Arc<Mutex<Model>>) {
+    loop {
+        lock(&model).look(&world.members());
+        tokio::select! {
+            () = world.changed() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
     }
 }
 
-fn look(_world: &World, _engine: &Doris) -> Vec<String> {
-    Vec::new()
+async fn log_in(world: World, history: Arc<Mutex<History>>, model: Arc<Mutex<Model>>) {
+    loop {
+        tokio::time::sleep(PROBE).await;
+        let clusters = lock(&history).accounts();
+        for accounts in clusters {
+            for broken in probe::judge(&world, &accounts).await {
+                lock(&model).break_rule(broken);
+            }
+        }
+    }
+}
+
+/// `own-name`: only names that the pods themselves have are registered.
+fn judge_names(history: &History, model: &Model) -> Vec<String> {
+    let names = history.pod_names();
+    let is_own = |host: &str| names.iter().any(|name| host.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.')));
+    let strangers = model.registered().iter().filter(|(_, host)| !is_own(host));
+    strangers.map(|((_, cluster), host)| format!("own-name: {host} was registered in {cluster}, and no pod has that name")).collect()
+}
+
+/// `found-on-record` and `found-once`: a founding start follows its committed record, and none
+/// follows the record that the cluster exists.
+fn judge_foundings(history: &History, model: &Model) -> Vec<String> {
+    let mut broken = Vec::new();
+    for founding in model.foundings() {
+        let Some(pod) = founding.fqdn.split('.').next() else { continue };
+        match history.phase_at(&founding.cluster, founding.at) {
+            Some(phase) if phase.starts_with("Founding") => {}
+            Some(phase) => broken.push(format!("found-once: {} founded a cluster while the identity said {phase}", founding.fqdn)),
+            None => broken.push(format!("found-on-record: {pod} founded a cluster before there was an identity")),
+        }
+    }
+    broken
 }

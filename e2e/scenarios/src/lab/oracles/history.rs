@@ -1,0 +1,229 @@
+//! Every version of every object that the API server told of, and the rules about them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use doris_api::labels;
+use doris_api::member::{TICKET_ANNOTATION, Ticket};
+use futures::StreamExt as _;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::watcher::{Config, Event, watcher};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::probe::ClusterAccounts;
+use super::{ClusterName, lock};
+
+/// Keys of the identity Secret that hold a password.
+const PASSWORDS: [&str; 6] = ["operator.current", "operator.next", "root.generated", "root.applied", "admin.generated", "admin.applied"];
+
+/// A version of an identity Secret.
+#[derive(Clone, Debug)]
+struct IdentityVersion {
+    revision: u64,
+    at: Instant,
+    data: BTreeMap<String, String>,
+}
+
+impl IdentityVersion {
+    fn get(&self, key: &str) -> &str {
+        self.data.get(key).map_or("", String::as_str)
+    }
+
+    fn phase(&self) -> String {
+        match self.get("phase") {
+            "Founding" => format!("Founding({}, {})", self.get("founding.pod"), self.get("founding.attempt")),
+            phase => phase.to_owned(),
+        }
+    }
+}
+
+/// A ticket as it first appeared on a pod.
+#[derive(Clone, Debug)]
+struct SeenTicket {
+    cluster: ClusterName,
+    pod: String,
+    pod_uid: String,
+    ticket: String,
+    revision: u64,
+}
+
+/// What was seen so far.
+#[derive(Debug, Default)]
+pub(super) struct History {
+    identities: BTreeMap<ClusterName, Vec<IdentityVersion>>,
+    tickets: Vec<SeenTicket>,
+    pod_names: BTreeSet<String>,
+    services: BTreeSet<(String, String)>,
+    claims_lost: BTreeSet<String>,
+    /// Objects that are no secrets, as text, with what they are.
+    texts: BTreeSet<(String, String)>,
+}
+
+/// Kinds that are followed.
+pub(super) fn kinds() -> Vec<ApiResource> {
+    let kind = |group, version, kind| ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+    vec![
+        kind("", "v1", "Secret"),
+        kind("", "v1", "Pod"),
+        kind("", "v1", "PersistentVolumeClaim"),
+        kind("", "v1", "ConfigMap"),
+        kind("", "v1", "Service"),
+        kind("", "v1", "Event"),
+        kind("apps", "v1", "StatefulSet"),
+        kind("doris-operator.dev", "v1beta1", "DorisCluster"),
+    ]
+}
+
+/// Follows a kind for ever. A kind that is not served yet is asked for again.
+pub(super) async fn follow(client: Client, kind: ApiResource, history: Arc<Mutex<History>>) {
+    let mut events = watcher(Api::<DynamicObject>::all_with(client, &kind), Config::default()).boxed();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(object) | Event::InitApply(object)) => lock(&history).see(&kind.kind, object, false),
+            Ok(Event::Delete(object)) => lock(&history).see(&kind.kind, object, true),
+            Ok(Event::Init | Event::InitDone) => {}
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
+
+impl History {
+    fn see(&mut self, kind: &str, mut object: DynamicObject, deleted: bool) {
+        let key = (object.namespace().unwrap_or_default(), object.name_any());
+        let cluster = object.labels().get(labels::CLUSTER).cloned();
+        match (kind, &cluster) {
+            ("Secret", Some(cluster)) if key.1 == format!("{cluster}-identity") => {
+                if !deleted {
+                    self.identity((key.0, cluster.clone()), &object);
+                }
+                return;
+            }
+            ("Secret", _) => return,
+            ("Pod", Some(cluster)) => self.pod((key.0.clone(), cluster.clone()), &object),
+            ("PersistentVolumeClaim", Some(_)) if deleted || object.metadata.deletion_timestamp.is_some() => {
+                self.claims_lost.insert(format!("{}/{}", key.0, key.1));
+            }
+            ("Service", _) if deleted => {
+                self.services.remove(&key);
+            }
+            ("Service", _) => {
+                self.services.insert(key.clone());
+            }
+            _ => {}
+        }
+        object.metadata.managed_fields = None;
+        if let Ok(text) = serde_json::to_string(&object) {
+            self.texts.insert((format!("{kind} {}/{}", key.0, key.1), text));
+        }
+    }
+
+    fn identity(&mut self, cluster: ClusterName, object: &DynamicObject) {
+        let data = object.data.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+        let decode = |value: &Value| STANDARD.decode(value.as_str()?).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let data = data.iter().filter_map(|(key, value)| Some((key.clone(), decode(value)?))).collect();
+        self.identities.entry(cluster).or_default().push(IdentityVersion { revision: revision(object), at: Instant::now(), data });
+    }
+
+    fn pod(&mut self, cluster: ClusterName, object: &DynamicObject) {
+        let text = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        self.pod_names.insert(format!("{}.{}.{}.svc", text("/spec/hostname"), text("/spec/subdomain"), cluster.0));
+        let Some(ticket) = object.annotations().get(TICKET_ANNOTATION) else { return };
+        let pod_uid = object.uid().unwrap_or_default();
+        if self.tickets.iter().any(|seen| seen.pod_uid == pod_uid && seen.ticket == *ticket) {
+            return;
+        }
+        self.tickets.push(SeenTicket { cluster, pod: object.name_any(), pod_uid, ticket: ticket.clone(), revision: revision(object) });
+    }
+
+    /// First labels of the members' own names, without the cluster's domain.
+    pub fn pod_names(&self) -> &BTreeSet<String> {
+        &self.pod_names
+    }
+
+    /// Phase of a cluster's identity at a time.
+    pub fn phase_at(&self, cluster: &ClusterName, at: Instant) -> Option<String> {
+        let versions = self.identities.get(cluster)?;
+        versions.iter().rev().find(|version| version.at <= at).map(IdentityVersion::phase)
+    }
+
+    /// Every password ever stored.
+    pub fn passwords(&self) -> BTreeSet<String> {
+        let versions = self.identities.values().flatten();
+        let stored = versions.flat_map(|version| PASSWORDS.iter().map(|key| version.get(key).to_owned()));
+        stored.filter(|password| !password.is_empty()).collect()
+    }
+
+    /// Founded clusters with the logins that have to work now.
+    pub fn accounts(&self) -> Vec<ClusterAccounts> {
+        let newest = self.identities.iter().filter_map(|(cluster, versions)| Some((cluster, versions.last()?)));
+        newest
+            .map(|(cluster, version)| ClusterAccounts {
+                cluster: cluster.clone(),
+                founded: version.get("phase") == "Founded",
+                operator: ["operator.current", "operator.next"].into_iter().map(|key| version.get(key).to_owned()).collect(),
+                is_open: self.services.contains(&(cluster.0.clone(), format!("{}-fe", cluster.1))),
+            })
+            .collect()
+    }
+
+    /// Judges all that was seen.
+    pub fn judge(&self) -> Vec<String> {
+        let mut broken: Vec<String> = self.tickets.iter().filter_map(|ticket| self.judge_ticket(ticket)).collect();
+        broken.extend(self.claims_lost.iter().map(|claim| format!("claims-stay: claim {claim} was deleted")));
+        for (cluster, versions) in &self.identities {
+            broken.extend(judge_phases(cluster, versions));
+        }
+        let passwords = self.passwords();
+        for (what, text) in &self.texts {
+            if passwords.iter().any(|password| text.contains(password.as_str())) {
+                broken.push(format!("no-password: {what} shows a password"));
+            }
+        }
+        broken
+    }
+
+    /// `ticket-names-pod` and `found-on-record`.
+    fn judge_ticket(&self, seen: &SeenTicket) -> Option<String> {
+        let SeenTicket { pod, ticket: text, .. } = seen;
+        let ticket = match text.parse::<Ticket>() {
+            Ok(ticket) => ticket,
+            Err(error) => return Some(format!("ticket-names-pod: pod {pod} carries {error}")),
+        };
+        let (Ticket::Found { pod_uid, .. } | Ticket::Join { pod_uid, .. } | Ticket::BlankOk { pod_uid }) = &ticket;
+        if *pod_uid != seen.pod_uid {
+            return Some(format!("ticket-names-pod: the ticket on {pod} is for {pod_uid}, the pod is {}", seen.pod_uid));
+        }
+        let Ticket::Found { attempt, .. } = ticket else { return None };
+        let versions = self.identities.get(&seen.cluster).map(Vec::as_slice).unwrap_or_default();
+        let before = versions.iter().rev().find(|version| version.revision < seen.revision);
+        let is_recorded = before.is_some_and(|version| {
+            version.get("phase") == "Founding"
+                && version.get("founding.pod") == pod_uid
+                && version.get("founding.attempt") == attempt.to_string()
+        });
+        (!is_recorded).then(|| {
+            let phase = before.map_or_else(|| "not there".into(), IdentityVersion::phase);
+            format!("found-on-record: {pod} got the ticket of attempt {attempt} while the identity was {phase}")
+        })
+    }
+}
+
+/// `founded-for-good`: a founded cluster never becomes another one.
+fn judge_phases(cluster: &ClusterName, versions: &[IdentityVersion]) -> Option<String> {
+    versions.windows(2).find_map(|pair| {
+        let (before, after) = (&pair[0], &pair[1]);
+        let was = before.get("cluster-id");
+        let is_other =
+            before.get("phase") == "Founded" && (after.get("phase") != "Founded" || (!was.is_empty() && after.get("cluster-id") != was));
+        is_other.then(|| format!("founded-for-good: the identity of {} went from Founded({was}) to {}", cluster.1, after.phase()))
+    })
+}
+
+fn revision(object: &DynamicObject) -> u64 {
+    object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
+}

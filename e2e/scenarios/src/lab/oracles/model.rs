@@ -1,0 +1,205 @@
+//! Rules about Doris' processes, their volumes and what they have registered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use doris_sim::{BackendFacts, FeStart, Founding, FrontendFacts, MemberFacts, MemberKind};
+use tokio::time::Instant;
+
+use super::ClusterName;
+
+/// A start that made, or could make, a cluster of its own.
+#[derive(Clone, Debug)]
+pub(super) struct FoundingStart {
+    pub cluster: ClusterName,
+    pub fqdn: String,
+    pub at: Instant,
+}
+
+/// What was seen of the model so far.
+#[derive(Debug, Default)]
+pub(super) struct Model {
+    broken: BTreeSet<String>,
+    /// Frontend processes whose start was judged.
+    judged: usize,
+    foundings: Vec<FoundingStart>,
+    /// Every host ever registered.
+    registered: BTreeSet<(ClusterName, String)>,
+    /// Followers that are voters by the master's list and by their own word.
+    settled: BTreeSet<(ClusterName, String)>,
+    /// How often a host was registered anew, and whether it is now.
+    registrations: BTreeMap<(ClusterName, String), (u32, bool)>,
+    /// The registration under which a blank frontend once became a member.
+    used: BTreeMap<(ClusterName, String), u32>,
+    /// Clusters in which a master served, and those which somebody joined.
+    led: BTreeSet<ClusterName>,
+    joined: BTreeSet<ClusterName>,
+    accepted: BTreeMap<String, BTreeSet<u32>>,
+}
+
+/// The cluster that a member's own name belongs to.
+pub(super) fn cluster_of(fqdn: &str) -> Option<ClusterName> {
+    let mut labels = fqdn.split('.');
+    let (_, service, namespace) = (labels.next()?, labels.next()?, labels.next()?);
+    let set = service.strip_suffix("-members")?;
+    let set = set.strip_suffix("-ob").unwrap_or(set);
+    let (cluster, _) = set.rsplit_once('-')?;
+    Some((namespace.to_owned(), cluster.to_owned()))
+}
+
+impl Model {
+    pub fn broken(&self) -> &BTreeSet<String> {
+        &self.broken
+    }
+
+    pub fn break_rule(&mut self, sentence: String) {
+        self.broken.insert(sentence);
+    }
+
+    pub fn registered(&self) -> &BTreeSet<(ClusterName, String)> {
+        &self.registered
+    }
+
+    pub fn foundings(&self) -> &[FoundingStart] {
+        &self.foundings
+    }
+
+    /// Takes a look at every process there ever was.
+    pub fn look(&mut self, members: &[MemberFacts]) {
+        let frontends: Vec<&FrontendFacts> = members.iter().filter_map(MemberFacts::frontend).collect();
+        let backends: Vec<&BackendFacts> = members.iter().filter_map(MemberFacts::backend).collect();
+        let running: Vec<&FrontendFacts> = members.iter().filter(|member| member.is_running()).filter_map(MemberFacts::frontend).collect();
+        self.lists(&running);
+        for facts in frontends.iter().skip(self.judged) {
+            self.start(&facts.start, &running);
+        }
+        self.judged = frontends.len();
+        self.journals(&frontends);
+        self.cluster_ids(&running);
+        self.backends(&backends);
+    }
+
+    /// `found-once`, `no-bdb`, `added-before`: how a frontend began.
+    fn start(&mut self, start: &FeStart, running: &[&FrontendFacts]) {
+        let Some(cluster) = cluster_of(&start.fqdn) else { return };
+        let (found, name) = (start.metadata, &start.fqdn);
+        if found.role && found.version && !found.bdb {
+            self.break_rule(format!("no-bdb: {name} started on ROLE and VERSION without a journal"));
+        }
+        if start.founds() {
+            if self.joined.contains(&cluster) {
+                self.break_rule(format!("found-once: {name} founded a cluster although members had joined one before"));
+            }
+            self.foundings.push(FoundingStart { cluster, fqdn: name.clone(), at: start.at });
+        } else if found.is_blank() {
+            let is_registered = running.iter().any(|fe| fe.registered.iter().any(|row| row.host == *name));
+            if !is_registered {
+                self.break_rule(format!("added-before: {name} started without metadata and nobody had registered it"));
+            }
+            let key = (cluster, name.clone());
+            let registration = self.registrations.get(&key).map_or(0, |(count, _)| *count);
+            if self.used.get(&key) == Some(&registration) {
+                self.break_rule(format!("added-before: {name} came back without metadata under the registration that it had before"));
+            }
+        }
+    }
+
+    /// `one-follower`: what the masters have registered.
+    fn lists(&mut self, running: &[&FrontendFacts]) {
+        for master in running.iter().filter(|fe| fe.says_master && fe.ready) {
+            let Some(cluster) = cluster_of(&master.start.fqdn) else { continue };
+            self.led.insert(cluster.clone());
+            let hosts: BTreeSet<&str> = master.registered.iter().map(|row| row.host.as_str()).collect();
+            for ((of, host), (_, there)) in &mut self.registrations {
+                *there = *there && (*of != cluster || hosts.contains(host.as_str()));
+            }
+            self.settled.retain(|(of, host)| *of != cluster || hosts.contains(host.as_str()));
+            for host in hosts {
+                let key = (cluster.clone(), host.to_owned());
+                let (count, there) = self.registrations.entry(key.clone()).or_default();
+                *count += u32::from(!*there);
+                *there = true;
+                self.registered.insert(key);
+            }
+            self.followers(&cluster, master, running);
+        }
+    }
+
+    fn followers(&mut self, cluster: &ClusterName, master: &FrontendFacts, running: &[&FrontendFacts]) {
+        let mut waiting = Vec::new();
+        for row in master.registered.iter().filter(|row| row.kind == MemberKind::Follower) {
+            let key = (cluster.clone(), row.host.clone());
+            let own = running.iter().find(|fe| fe.start.fqdn == row.host);
+            let is_member = own.is_some_and(|fe| fe.ready && fe.cluster_id == master.cluster_id);
+            if is_member && (row.alive || row.host == master.start.fqdn) {
+                if row.host != master.start.fqdn {
+                    self.joined.insert(cluster.clone());
+                }
+                let registration = self.registrations.get(&key).map_or(0, |(count, _)| *count);
+                self.used.insert(key.clone(), registration);
+                self.settled.insert(key);
+            } else if !self.settled.contains(&key) {
+                waiting.push(row.host.as_str());
+            }
+        }
+        if waiting.len() > 1 {
+            self.break_rule(format!("one-follower: {} were registered and had not joined, at the same time", waiting.join(" and ")));
+        }
+    }
+
+    /// `no-bdb`: nobody makes a new journal under an old id.
+    fn journals(&mut self, frontends: &[&FrontendFacts]) {
+        for fe in frontends.iter().filter(|fe| fe.founded == Some(Founding::Journal)) {
+            self.break_rule(format!("no-bdb: {} began an empty journal under the old cluster id", fe.start.fqdn));
+        }
+    }
+
+    /// `one-cluster-id`: all live frontends of a cluster have one.
+    fn cluster_ids(&mut self, running: &[&FrontendFacts]) {
+        let mut ids: BTreeMap<ClusterName, BTreeSet<u32>> = BTreeMap::new();
+        for fe in running.iter().filter(|fe| fe.cluster_id != 0) {
+            if let Some(cluster) = cluster_of(&fe.start.fqdn) {
+                ids.entry(cluster).or_default().insert(fe.cluster_id);
+            }
+        }
+        for ((_, cluster), ids) in ids.into_iter().filter(|(_, ids)| ids.len() > 1) {
+            self.break_rule(format!("one-cluster-id: live frontends of {cluster} have the ids {ids:?}"));
+        }
+    }
+
+    /// `one-heartbeat-source` and `workers-after-master`.
+    fn backends(&mut self, backends: &[&BackendFacts]) {
+        for be in backends {
+            let Some(cluster) = cluster_of(&be.fqdn) else { continue };
+            if !self.led.contains(&cluster) {
+                self.break_rule(format!("workers-after-master: {} started before any master of its cluster served", be.fqdn));
+            }
+            if !be.accepted_cluster_ids.is_empty() {
+                self.joined.insert(cluster);
+            }
+            let accepted = self.accepted.entry(be.fqdn.clone()).or_default();
+            accepted.extend(&be.accepted_cluster_ids);
+            if accepted.len() > 1 {
+                let sentence = format!("one-heartbeat-source: {} took heartbeats of the clusters {accepted:?}", be.fqdn);
+                self.break_rule(sentence);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cluster_of;
+
+    #[test]
+    fn a_members_name_tells_its_cluster() {
+        for (fqdn, cluster) in [
+            ("demo-fe-0.demo-fe-members.default.svc.cluster.local", Some(("default", "demo"))),
+            ("my-fe-fe-ob-1.my-fe-fe-ob-members.ns.svc.x", Some(("ns", "my-fe"))),
+            ("live-cn-3.live-cn-members.a.svc.cluster.local", Some(("a", "live"))),
+            ("demo-fe.default.svc.cluster.local", None),
+            ("localhost", None),
+        ] {
+            assert_eq!(cluster_of(fqdn), cluster.map(|(namespace, name)| (namespace.to_owned(), name.to_owned())), "{fqdn}");
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Fault plans of the creation workload: one run for each step and each thing that can go wrong there.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::oracles::end::{self, EndState};
+use super::oracles::logs::Logs;
+use super::{Controller, Fault, Faults, Lab, Settings, basic, cluster, is_ready};
+
+/// Longest time to `Ready` in a run with one fault. The longest waits of the controller are two minutes.
+const WITHIN: Duration = Duration::from_secs(600);
+/// For this long caches are stale in a plan that says so.
+const STALE: Duration = Duration::from_secs(20);
+/// Name of the cluster in all runs.
+const NAME: &str = "demo";
+/// One in so many questions is a step of plans; all changes are.
+const SAMPLED: usize = 3;
+
+/// What goes wrong at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// A fault of the call itself.
+    Call(Fault),
+    /// The controller's caches are stale from just before the step on.
+    Stale,
+}
+
+/// One plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Step, from 1; 0 is the plan without faults.
+    pub step: u64,
+    /// What goes wrong.
+    pub trouble: Trouble,
+}
+
+impl Plan {
+    /// Nothing goes wrong.
+    pub const NONE: Self = Self { step: 0, trouble: Trouble::Stale };
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.trouble {
+            Trouble::Call(Fault::CrashBefore) => "before".to_owned(),
+            Trouble::Call(Fault::CrashAfter) => "after".to_owned(),
+            Trouble::Call(Fault::Refuse(code)) => code.to_string(),
+            Trouble::Call(Fault::LoseAnswer) => "lost".to_owned(),
+            Trouble::Call(Fault::Late) => "late".to_owned(),
+            Trouble::Stale => "stale".to_owned(),
+        };
+        write!(formatter, "{what}:{}", self.step)
+    }
+}
+
+/// A text that is no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no plan; one is before:17, after:17, 409:17, lost:17, late:17 or stale:17")]
+pub struct NoPlan(String);
+
+impl FromStr for Plan {
+    type Err = NoPlan;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = || NoPlan(text.to_owned());
+        let (what, step) = text.split_once(':').ok_or_else(error)?;
+        let trouble = match what {
+            "before" => Trouble::Call(Fault::CrashBefore),
+            "after" => Trouble::Call(Fault::CrashAfter),
+            "lost" => Trouble::Call(Fault::LoseAnswer),
+            "late" => Trouble::Call(Fault::Late),
+            "stale" => Trouble::Stale,
+            code => Trouble::Call(Fault::Refuse(code.parse().map_err(|_| error())?)),
+        };
+        Ok(Self { step: step.parse().map_err(|_| error())?, trouble })
+    }
+}
+
+/// All plans for the steps of the run without faults.
+pub fn plans(steps: &[String]) -> Vec<Plan> {
+    let mut questions = 0;
+    let mut plans = Vec::new();
+    for (step, what) in (1..).zip(steps) {
+        if what.starts_with("SQL SHOW") {
+            questions += 1;
+            if questions % SAMPLED != 1 {
+                continue;
+            }
+        }
+        let call = |fault| Plan { step, trouble: Trouble::Call(fault) };
+        plans.push(call(Fault::CrashBefore));
+        plans.push(call(Fault::CrashAfter));
+        plans.push(call(refusal(step, what)));
+        plans.push(Plan { step, trouble: Trouble::Stale });
+    }
+    plans
+}
+
+/// Kinds take turns, so that the number of runs stays bounded.
+fn refusal(step: u64, what: &str) -> Fault {
+    const CALLS: [Fault; 6] =
+        [Fault::LoseAnswer, Fault::Refuse(409), Fault::Refuse(429), Fault::Refuse(500), Fault::Late, Fault::Refuse(504)];
+    const STATEMENTS: [Fault; 2] = [Fault::LoseAnswer, Fault::Refuse(500)];
+    let kinds = if what.starts_with("SQL") { &STATEMENTS[..] } else { &CALLS[..] };
+    let turn = usize::try_from(step).unwrap_or_default() % kinds.len();
+    kinds[turn]
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What was broken; empty if all is well.
+    pub broken: Vec<String>,
+    /// Every step of the controller.
+    pub steps: Vec<String>,
+    /// The state at the end.
+    pub end: EndState,
+    /// Time until `Ready`, in the laboratory.
+    pub took: Duration,
+}
+
+impl Outcome {
+    /// The faults were none of this plan's, or all oracles hold and the end is that of the run without faults.
+    pub fn judge(&self, without_faults: &EndState) -> Vec<String> {
+        self.broken.iter().cloned().chain(without_faults.differences(&self.end)).collect()
+    }
+}
+
+/// Runs the creation of a cluster under a plan, with somebody else at work beside the controller.
+pub async fn run(seed: u64, plan: Plan, beside: impl AsyncFnOnce(&Lab)) -> Outcome {
+    let (logs, guard) = Logs::capture();
+    let faults = match plan.trouble {
+        Trouble::Call(fault) => Faults::new([(plan.step, fault)]),
+        Trouble::Stale => Faults::none(),
+    };
+    let lab = Lab::new(Settings { seed, faults, ..Settings::default() }).await;
+    let controller = lab.start_controller();
+    let mut broken = Vec::new();
+    if let Err(error) = lab.apply(&cluster(NAME, basic("2.1.7"))).await {
+        broken.push(format!("desired: the spec was not taken: {error}"));
+    }
+    let begun = Instant::now();
+    let work = async {
+        tokio::join!(stale_caches(&lab, &controller, plan), beside(&lab));
+    };
+    let ready = ready(&lab);
+    tokio::pin!(work, ready);
+    let mut is_over = false;
+    let stuck = loop {
+        tokio::select! {
+            () = &mut work, if !is_over => is_over = true,
+            stuck = &mut ready => break stuck,
+        }
+    };
+    broken.extend(stuck);
+    let (took, steps) = (begun.elapsed(), lab.faults.log());
+    if lab.faults.left() > 0 {
+        broken.push("plan: its step was never reached".to_owned());
+    }
+    if !is_over {
+        work.await;
+    }
+    broken.extend(end::quiet(&lab, NAME).await);
+    if let Some(cluster) = lab.cluster("default", NAME).await {
+        broken.extend(end::truth(&lab, &cluster));
+    }
+    let end = match end::state(&lab, NAME).await {
+        Ok(end) => end,
+        Err(error) => {
+            broken.push(format!("same-end: the objects cannot be listed: {error}"));
+            EndState::default()
+        }
+    };
+    broken.extend(end::left_tickets(&end));
+    broken.extend(lab.broken_rules());
+    broken.extend(logs.judge(&lab.passwords()));
+    drop(guard);
+    Outcome { broken, steps, end, took }
+}
+
+/// Waits until the cluster is ready; the sentence says why it is not.
+async fn ready(lab: &Lab) -> Option<String> {
+    let end = Instant::now() + WITHIN;
+    loop {
+        let cluster = lab.cluster("default", NAME).await;
+        if cluster.as_ref().is_some_and(is_ready) {
+            return None;
+        }
+        if Instant::now() >= end {
+            let summary = cluster.and_then(|cluster| cluster.status).and_then(|status| status.summary).unwrap_or_default();
+            return Some(format!("desired: not ready within {WITHIN:?}: {summary}"));
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+async fn stale_caches(lab: &Lab, controller: &Controller, plan: Plan) {
+    if plan.trouble != Trouble::Stale || plan.step == 0 {
+        return;
+    }
+    let before = usize::try_from(plan.step).unwrap_or(usize::MAX).saturating_sub(1);
+    while lab.faults.log().len() < before {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    controller.hold_watches(true);
+    tokio::time::sleep(STALE).await;
+    controller.hold_watches(false);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Plan, plans};
+
+    #[test]
+    fn a_plan_is_read_as_it_is_told() {
+        let steps: Vec<String> =
+            (0..12).map(|step| if step % 2 == 0 { "PATCH pods/a".into() } else { "SQL SHOW FRONTENDS".into() }).collect();
+        let plans = plans(&steps);
+        assert_eq!(plans.len(), 4 * (6 + 2), "all writes, and one question in three");
+        for plan in plans {
+            assert_eq!(plan.to_string().parse(), Ok(plan));
+        }
+        assert!("after:x".parse::<Plan>().is_err());
+    }
+}

@@ -1,0 +1,276 @@
+//! Seeded bugs: a second actor that does, beside the controller, what a buggy one would do.
+//!
+//! They show that the oracles see what they are there for; production code carries no bug.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use doris_api::DorisCluster;
+use doris_api::member::TICKET_ANNOTATION;
+use doris_sim::{BeSpec, FeSpec, Medium, NodeRole, Signal, StorageRoot, Volume, VolumeDir};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Client, ResourceExt as _};
+use kube_sim::Identity;
+use serde_json::{Value, json};
+
+use super::{CONTROLLER_ADDRESS, Lab, is_ready, storm};
+
+const DOMAIN: &str = "demo-fe-members.default.svc.cluster.local";
+/// How long a process that must not be there runs.
+const VISIT: Duration = Duration::from_secs(5);
+
+/// A bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// The ticket to found is issued before the record says so.
+    TicketBeforeRecord,
+    /// A ticket is for another pod than the one that carries it.
+    TicketForAnotherPod,
+    /// A backend is registered by its Service's name.
+    AddByServiceName,
+    /// Both followers are registered at once.
+    TwoFollowersAtOnce,
+    /// An empty frontend is started without helper although others hold metadata.
+    FoundsBlindly,
+    /// An empty frontend is started with helpers before it is registered.
+    StartsUnregistered,
+    /// A frontend is started on metadata without a journal.
+    StartsWithoutJournal,
+    /// A sentence in status quotes a password.
+    PasswordInStatus,
+    /// A log line quotes a password.
+    PasswordInLog,
+    /// The used ticket to found stays on the pod.
+    TicketKept,
+    /// The identity of a founded cluster is made anew.
+    IdentityAnew,
+    /// Backends are started before a master serves.
+    WorkersBeforeMaster,
+    /// Every round writes.
+    WritesEveryRound,
+    /// A claim is deleted.
+    ClaimDeleted,
+    /// An account is left without a password.
+    AdminLeftOpen,
+    /// Doris learns a password that is stored nowhere.
+    PasswordNotStored,
+}
+
+impl Bug {
+    /// Every bug, with the rule that has to catch it.
+    pub const ALL: [(Self, &'static str); 16] = [
+        (Self::TicketBeforeRecord, "found-on-record"),
+        (Self::TicketForAnotherPod, "ticket-names-pod"),
+        (Self::AddByServiceName, "own-name"),
+        (Self::TwoFollowersAtOnce, "one-follower"),
+        (Self::FoundsBlindly, "found-once"),
+        (Self::StartsUnregistered, "added-before"),
+        (Self::StartsWithoutJournal, "no-bdb"),
+        (Self::PasswordInStatus, "no-password"),
+        (Self::PasswordInLog, "no-password"),
+        (Self::TicketKept, "used-tickets-go"),
+        (Self::IdentityAnew, "founded-for-good"),
+        (Self::WorkersBeforeMaster, "workers-after-master"),
+        (Self::WritesEveryRound, "quiet"),
+        (Self::ClaimDeleted, "claims-stay"),
+        (Self::AdminLeftOpen, "no-empty-password"),
+        (Self::PasswordNotStored, "operator-logs-in"),
+    ];
+
+    /// Does it, in a laboratory where a cluster `demo` is created.
+    pub async fn commit(self, lab: &Lab) {
+        match self {
+            Self::TicketBeforeRecord => {
+                let pod = pod(lab, "demo-fe-0").await;
+                ticket(lab, "demo-fe-0", &format!("found:{}:1", pod.uid().unwrap_or_default())).await;
+            }
+            Self::TicketForAnotherPod => {
+                let (other, _) = (pod(lab, "demo-fe-0").await, pod(lab, "demo-fe-1").await);
+                let text = format!("join:{}:fe_1:FOLLOWER:demo-fe-0.{DOMAIN}:9010", other.uid().unwrap_or_default());
+                ticket(lab, "demo-fe-1", &text).await;
+            }
+            Self::AddByServiceName => sql(lab, &["ALTER SYSTEM ADD BACKEND \"demo-be.default.svc.cluster.local:9050\""]).await,
+            Self::TwoFollowersAtOnce => {
+                let add = |ordinal| format!("ALTER SYSTEM ADD FOLLOWER \"demo-fe-{ordinal}.{DOMAIN}:9010\"");
+                sql(lab, &[&add(1), &add(2)]).await;
+            }
+            Self::FoundsBlindly => {
+                founded(lab).await;
+                visit(lab, &Volume::new(), &[]).await;
+            }
+            Self::StartsUnregistered => {
+                founded(lab).await;
+                visit(lab, &Volume::new(), &[format!("demo-fe-0.{DOMAIN}:9010")]).await;
+            }
+            Self::StartsWithoutJournal => {
+                let identity = founded(lab).await;
+                let volume = Volume::new();
+                let files = [
+                    ("image/ROLE", "role=FOLLOWER\nname=fe_1\n".to_owned()),
+                    ("image/VERSION", format!("clusterId={}\ntoken=t\n", identity["cluster-id"])),
+                ];
+                for (file, text) in files {
+                    volume.write(file, text).expect("a new volume takes files");
+                }
+                visit(lab, &volume, &[]).await;
+            }
+            Self::PasswordInStatus => password_in_status(lab).await,
+            Self::PasswordInLog => {
+                let identity = founded(lab).await;
+                tracing::info!(login = identity["operator.current"], "logging in");
+            }
+            Self::TicketKept => {
+                ready(lab).await;
+                let pod = pod(lab, "demo-fe-0").await;
+                ticket(lab, "demo-fe-0", &format!("found:{}:1", pod.uid().unwrap_or_default())).await;
+            }
+            Self::IdentityAnew => {
+                founded(lab).await;
+                phase(lab, "Unfounded").await;
+                phase(lab, "Founded").await;
+            }
+            Self::WorkersBeforeMaster => early_backend(lab).await,
+            Self::WritesEveryRound => write_every_round(lab).await,
+            Self::ClaimDeleted => {
+                ready(lab).await;
+                let claims: Api<PersistentVolumeClaim> = Api::default_namespaced(lab.client.clone());
+                claims.delete("meta-demo-fe-2", &DeleteParams::default()).await.expect("the claim is there");
+            }
+            Self::AdminLeftOpen => {
+                ready(lab).await;
+                sql(lab, &["ALTER USER 'admin' IDENTIFIED BY ''"]).await;
+            }
+            Self::PasswordNotStored => {
+                ready(lab).await;
+                forget_password(lab).await;
+            }
+        }
+    }
+}
+
+/// Asks again and again until there is an answer.
+async fn wait_for<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn pod(lab: &Lab, name: &str) -> Pod {
+    let pods: Api<Pod> = Api::default_namespaced(lab.client.clone());
+    wait_for(async || pods.get_opt(name).await.ok().flatten()).await
+}
+
+/// The identity as soon as it says Founded.
+async fn founded(lab: &Lab) -> BTreeMap<String, String> {
+    let secrets: Api<Secret> = Api::default_namespaced(lab.client.clone());
+    wait_for(async || {
+        let secret = secrets.get_opt("demo-identity").await.ok().flatten()?;
+        let text = |bytes: k8s_openapi::ByteString| String::from_utf8(bytes.0).ok();
+        let data: BTreeMap<String, String> =
+            secret.data.unwrap_or_default().into_iter().filter_map(|(key, value)| Some((key, text(value)?))).collect();
+        (data.get("phase").map(String::as_str) == Some("Founded")).then_some(data)
+    })
+    .await
+}
+
+async fn ready(lab: &Lab) {
+    wait_for(async || lab.cluster("default", "demo").await.filter(is_ready)).await;
+}
+
+async fn ticket(lab: &Lab, pod: &str, text: &str) {
+    let pods: Api<Pod> = Api::default_namespaced(lab.client.clone());
+    let annotation = json!({"metadata": {"annotations": {TICKET_ANNOTATION: text}}});
+    pods.patch(pod, &PatchParams::default(), &Patch::Merge(annotation)).await.expect("the pod is there");
+}
+
+/// Runs statements on the first frontend as the operator, once the cluster is founded.
+async fn sql(lab: &Lab, statements: &[&str]) {
+    let identity = founded(lab).await;
+    let ip = IpAddr::V4(lab.nodes.address("default", "demo-fe-0").expect("the founder runs"));
+    let password = &identity["operator.current"];
+    let mut session = lab.world.connect(CONTROLLER_ADDRESS, ip, 9030, "doris_operator", password).await.expect("the account is there");
+    for statement in statements {
+        // The controller may have done the same a moment before.
+        if let Err(error) = session.query(statement).await {
+            println!("{statement}: {error}");
+        }
+    }
+}
+
+/// Changes the operator's password as root, again and again: the controller mends it.
+async fn forget_password(lab: &Lab) {
+    let identity = founded(lab).await;
+    let ip = IpAddr::V4(lab.nodes.address("default", "demo-fe-0").expect("the founder runs"));
+    for _ in 0..10 {
+        let root = lab.world.connect(CONTROLLER_ADDRESS, ip, 9030, "root", &identity["root.generated"]).await;
+        let change = "ALTER USER 'doris_operator' IDENTIFIED BY 'Another-1-that-nobody-knows'";
+        root.expect("root logs in").query(change).await.expect("root may change it");
+        tokio::time::sleep(Duration::from_millis(700)).await;
+    }
+}
+
+/// Runs a frontend for a while at the address of one that still waits in its gate.
+async fn visit(lab: &Lab, volume: &Volume, helpers: &[String]) {
+    let ip = wait_for(async || lab.nodes.address("default", "demo-fe-2")).await;
+    let mut spec = FeSpec::new(&format!("demo-fe-2.{DOMAIN}"), IpAddr::V4(ip), "2.1.7", VolumeDir::root(volume));
+    spec.helpers = helpers.to_vec();
+    let process = lab.world.start_fe(spec);
+    tokio::time::sleep(VISIT).await;
+    process.signal(Signal::Kill);
+}
+
+async fn early_backend(lab: &Lab) {
+    let pod = pod(lab, "demo-fe-0").await;
+    let storage = vec![StorageRoot::new("/data", &Volume::new(), Medium::Ssd, 1 << 40)];
+    let process = lab.world.start_be(BeSpec {
+        fqdn: "demo-be-0.demo-be-members.default.svc.cluster.local".to_owned(),
+        ip: IpAddr::from([127, 63, 0, 9]),
+        version: "2.1.7".to_owned(),
+        storage,
+        conf: BTreeMap::new(),
+        role: NodeRole::Mix,
+    });
+    drop(pod);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    process.signal(Signal::Kill);
+}
+
+async fn password_in_status(lab: &Lab) {
+    let identity = founded(lab).await;
+    let clusters: Api<DorisCluster> = Api::default_namespaced(lab.client.clone());
+    let text = format!("doris_operator could not log in with {}", identity["operator.current"]);
+    let status: Value = json!({"status": {"summary": text}});
+    clusters.patch_status("demo", &PatchParams::default(), &Patch::Merge(status)).await.expect("the status is there");
+}
+
+async fn phase(lab: &Lab, phase: &str) {
+    let secrets: Api<Secret> = Api::default_namespaced(lab.client.clone());
+    let change = json!({"stringData": {"phase": phase}});
+    secrets.patch("demo-identity", &PatchParams::default(), &Patch::Merge(change)).await.expect("the identity is there");
+}
+
+/// Writes what is there already, as a controller that compares nothing does.
+async fn write_every_round(lab: &Lab) {
+    ready(lab).await;
+    let name = format!("{}other", storm::CONTROLLER);
+    let client = Client::new(lab.kube.service(&name, Identity::admin()), "default");
+    let services: Api<Service> = Api::default_namespaced(client.clone());
+    let maps: Api<ConfigMap> = Api::default_namespaced(client);
+    let gate = maps.get_opt("demo-gate").await.ok().flatten();
+    let change = json!({"metadata": {"labels": {"rounds": gate.map(|gate| gate.name_any())}}});
+    // The run judges what happens after this.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            if services.patch("demo-fe", &PatchParams::default(), &Patch::Merge(&change)).await.is_err() {
+                return;
+            }
+        }
+    });
+}

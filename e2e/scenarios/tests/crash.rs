@@ -1,0 +1,83 @@
+//! Creation under every fault plan, judged by the oracles; and the oracles under seeded bugs.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use scenarios::lab::Lab;
+use scenarios::lab::plans::{Outcome, Plan, plans, run};
+use scenarios::lab::sabotage::Bug;
+
+const THREADS: usize = 2;
+
+fn seed() -> u64 {
+    std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+}
+
+/// Runs something on a paused clock of its own.
+fn paused<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+    runtime.expect("a runtime can be made").block_on(work)
+}
+
+fn creation(plan: Plan) -> Outcome {
+    paused(run(seed(), plan, async |_: &Lab| {}))
+}
+
+/// Works off a list on a few threads. A run that panics is told like any other.
+fn each<T: Send, R: Send>(list: Vec<T>, work: impl Fn(&T) -> R + Sync) -> Vec<(T, Result<R, String>)> {
+    let queue: Mutex<VecDeque<T>> = Mutex::new(list.into());
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let Some(item) = queue.lock().expect("no holder panics").pop_front() else { return };
+                    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&item)));
+                    let result = result.map_err(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into()));
+                    done.lock().expect("no holder panics").push((item, result));
+                }
+            });
+        }
+    });
+    done.into_inner().expect("no holder panics")
+}
+
+#[test]
+fn crash_anywhere_create() {
+    let started = Instant::now();
+    let calm = creation(Plan::NONE);
+    assert_eq!(calm.broken, Vec::<String>::new(), "without faults");
+    println!("without faults: {} steps, ready after {:?}, run took {:?}", calm.steps.len(), calm.took, started.elapsed());
+    let list = match std::env::var("PLAN") {
+        Ok(plan) => vec![plan.parse().expect("PLAN is a plan")],
+        Err(_) => plans(&calm.steps),
+    };
+    let count = list.len();
+    let outcomes = each(list, |plan| creation(*plan));
+    let mut bad = 0;
+    for (plan, outcome) in outcomes {
+        let broken = outcome.map_or_else(|panic| vec![panic], |outcome| outcome.judge(&calm.end));
+        if !broken.is_empty() {
+            let step = usize::try_from(plan.step).ok().and_then(|step| calm.steps.get(step.checked_sub(1)?));
+            bad += 1;
+            println!("PLAN={plan} ({}):\n  {}", step.map_or("?", String::as_str), broken.join("\n  "));
+        }
+    }
+    println!("{count} plans of {} steps, seed {}, {bad} failed, took {:?}", calm.steps.len(), seed(), started.elapsed());
+    assert_eq!(bad, 0, "reproduce one with SEED={} PLAN=<plan>", seed());
+}
+
+#[test]
+fn oracles_catch_seeded_bugs() {
+    let outcomes = each(Bug::ALL.to_vec(), |(bug, _)| paused(run(seed(), Plan::NONE, async |lab: &Lab| bug.commit(lab).await)));
+    let mut missed = Vec::new();
+    for ((bug, rule), outcome) in outcomes {
+        let broken = outcome.map_or_else(|panic| vec![panic], |outcome| outcome.broken);
+        println!("{bug:?}:\n  {}", broken.join("\n  "));
+        if !broken.iter().any(|sentence| sentence.starts_with(&format!("{rule}:"))) {
+            missed.push((bug, rule));
+        }
+    }
+    assert_eq!(missed, [], "bugs that no oracle saw");
+}
