@@ -265,7 +265,7 @@ mod tests {
         let mut store = Store::default();
         let key: Arc<str> = "configmaps.".into();
         let first = resource_version(&store.put(&key, object("a")));
-        for _ in 0..LOG_LENGTH + 1 {
+        for _ in 0..=LOG_LENGTH {
             store.put(&key, object("a"));
         }
         let collection = store.collection(&key).expect("it exists");

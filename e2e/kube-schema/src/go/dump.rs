@@ -3,7 +3,7 @@ use serde_json::Value;
 
 use super::{TYPES, Type, map_types};
 
-/// The form of a value of a Go type, such as `core/v1.PodTemplateSpec`, that is hashed for names of ReplicaSets. `None` if the type is unknown.
+/// The form of a value of a Go type, such as `core/v1.PodTemplateSpec`, that is hashed for names of `ReplicaSets`. `None` if the type is unknown.
 pub fn dump(of: &str, value: &Value) -> Option<String> {
     let (of, _) = TYPES.get_key_value(of)?;
     let mut out = String::new();
@@ -136,7 +136,7 @@ fn quantity(text: &str) -> String {
     }
     if let Some(power) = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].iter().position(|known| *known == suffix) {
         let bits = 10 * (1 + u32::try_from(power).unwrap_or(0));
-        let kept = if number & 7 == 0 { "" } else { text };
+        let kept = if number.trailing_zeros() >= 3 { "" } else { text };
         return shown(number.saturating_mul(1_i64.checked_shl(bits).unwrap_or(i64::MAX)), 0, kept, "BinarySI");
     }
     let exponent = suffix.strip_prefix(['e', 'E']).and_then(|exponent| exponent.parse().ok());

@@ -154,7 +154,7 @@ fn read_field(field: &'static Field, wire: &Wire<'_>, into: &mut Map<String, Val
             let (mut name, mut item) = (String::new(), value(element, &Wire::Bytes(b""))?);
             for (number, part) in entries(entry)? {
                 match number {
-                    1 => name = value(key, &part)?.as_str().unwrap_or_default().to_owned(),
+                    1 => value(key, &part)?.as_str().unwrap_or_default().clone_into(&mut name),
                     2 => item = value(element, &part)?,
                     _ => {}
                 }

@@ -87,7 +87,7 @@ fn named(bad: &[&str]) -> String {
     format!("{} {list}", if bad.len() == 1 { "container" } else { "containers" })
 }
 
-fn bad_containers<'a>(pod: &'a Value, is_bad: impl Fn(&Value) -> bool) -> Vec<&'a str> {
+fn bad_containers(pod: &Value, is_bad: impl Fn(&Value) -> bool) -> Vec<&str> {
     containers(pod).filter(|container| is_bad(&container["securityContext"])).map(name).collect()
 }
 

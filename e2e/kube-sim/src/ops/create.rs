@@ -117,8 +117,8 @@ impl Cluster {
 
     fn aggregate_roles(&mut self) {
         let key: Arc<str> = crate::access::rbac::CLUSTER_ROLES.into();
-        let roles: Vec<Arc<Value>> = self.store.list(&key, None).filter(|role| role["aggregationRule"].is_object()).cloned().collect();
-        for role in roles {
+        let aggregates: Vec<Arc<Value>> = self.store.list(&key, None).filter(|role| role["aggregationRule"].is_object()).cloned().collect();
+        for role in aggregates {
             let rules = crate::access::rbac::aggregated_rules(&self.store, &role).unwrap_or_default();
             if role["rules"].as_array() != Some(&rules) {
                 let mut changed = (*role).clone();

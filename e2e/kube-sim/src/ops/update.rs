@@ -92,27 +92,27 @@ impl Cluster {
             let subresource = if target.subresource == "finalize" { "" } else { target.subresource.as_str() };
             apply::track_update(kind, Some(live), &mut object, &call.manager, subresource, &seconds(call.now));
         }
-        self.keep(call, resource, live, object)
+        Ok(self.keep(call, resource, live, object))
     }
 
     /// Stores the object unless nothing changed; one that only waited for its finalizers goes.
-    pub(super) fn keep(&mut self, call: &Call, resource: &Resource, live: &Arc<Value>, mut object: Value) -> Result<Arc<Value>, ApiStatus> {
+    pub(super) fn keep(&mut self, call: &Call, resource: &Resource, live: &Arc<Value>, mut object: Value) -> Arc<Value> {
         object["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"].clone();
         object["metadata"]["uid"] = live["metadata"]["uid"].clone();
         if call.dry_run {
-            return Ok(Arc::new(object));
+            return Arc::new(object);
         }
         if is_finished(resource, &object) {
             let removed = self.remove(call, resource, live);
             object["metadata"]["resourceVersion"] = removed["metadata"]["resourceVersion"].clone();
-            return Ok(Arc::new(object));
+            return Arc::new(object);
         }
         if apply::is_unchanged(live, &object) {
-            return Ok(live.clone());
+            return live.clone();
         }
         let stored = self.store.put(&resource.key, object);
         self.after_write(call, resource, &stored);
-        Ok(stored)
+        stored
     }
 }
 
@@ -165,6 +165,6 @@ fn updates_unconditionally(resource: &Resource) -> bool {
     resource.custom.is_none()
         && !matches!(
             (&*resource.group, &*resource.plural),
-            ("coordination.k8s.io", "leases") | ("apiextensions.k8s.io", _) | ("policy", _) | ("storage.k8s.io", "csinodes")
+            ("coordination.k8s.io", "leases") | ("apiextensions.k8s.io" | "policy", _) | ("storage.k8s.io", "csinodes")
         )
 }

@@ -121,7 +121,7 @@ pub fn columns(resource: &Resource) -> &'static [Column] {
             ("Container-Runtime", S, 1),
         ],
         ("", "Endpoints") => &[("Endpoints", S, 0), ("Age", S, 0)],
-        ("", "Event") | ("events.k8s.io", "Event") => {
+        ("" | "events.k8s.io", "Event") => {
             &[("Last Seen", S, 0), ("Type", S, 0), ("Reason", S, 0), ("Object", S, 0), ("Message", S, 0), ("Count", I, 1)]
         }
         ("coordination.k8s.io", "Lease") => &[("Holder", S, 0), ("Age", S, 0)],
@@ -138,7 +138,7 @@ pub fn columns(resource: &Resource) -> &'static [Column] {
             &[("Provisioner", S, 0), ("ReclaimPolicy", S, 0), ("VolumeBindingMode", S, 0), ("AllowVolumeExpansion", S, 0), ("Age", S, 0)]
         }
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &[("Role", S, 0), ("Age", S, 0)],
-        ("rbac.authorization.k8s.io", _) | ("apiextensions.k8s.io", _) => &[("Created At", "date", 0)],
+        ("rbac.authorization.k8s.io" | "apiextensions.k8s.io", _) => &[("Created At", "date", 0)],
         ("scheduling.k8s.io", _) => &[("Value", I, 0), ("Global-Default", "boolean", 0), ("Age", S, 0), ("PreemptionPolicy", S, 0)],
         _ => &[("Age", S, 0)],
     }
@@ -265,7 +265,7 @@ pub fn cells(resource: &Resource, object: &Value, now: Timestamp) -> Vec<Value> 
             let role = &object["roleRef"];
             vec![format!("{}/{}", field(role, "kind"), field(role, "name")).into(), old]
         }
-        ("rbac.authorization.k8s.io", _) | ("apiextensions.k8s.io", _) => vec![text(object, "creationTimestamp").into()],
+        ("rbac.authorization.k8s.io" | "apiextensions.k8s.io", _) => vec![text(object, "creationTimestamp").into()],
         ("scheduling.k8s.io", _) => {
             vec![number(&object["value"]), Value::Bool(object["globalDefault"] == true), old, word(&object["preemptionPolicy"])]
         }
