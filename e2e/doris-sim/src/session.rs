@@ -1,5 +1,6 @@
 //! A client's connection to a frontend.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::answer::{Answer, SqlError};
@@ -96,7 +97,7 @@ impl Session {
             from,
             connection,
             database: String::new(),
-            variables: Default::default(),
+            variables: BTreeMap::default(),
             home: id,
         };
         Ok(Self { world: world.clone(), fe: id, client })

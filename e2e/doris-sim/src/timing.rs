@@ -46,6 +46,8 @@ pub struct Timing {
     pub heartbeat: Option<Duration>,
     /// Period of the timestamp entry in the journal.
     pub timestamp: Duration,
+    /// From a new master until it makes `__internal_schema`.
+    pub internal_schema: Duration,
     /// Period of the decommission check.
     pub decommission_check: Duration,
 }
@@ -75,6 +77,7 @@ impl Timing {
             report: ms(60_000),
             heartbeat: None,
             timestamp: ms(10_000),
+            internal_schema: ms(10_000),
             decommission_check: ms(10_000),
         }
     }

@@ -98,6 +98,7 @@ impl Volume {
     }
 
     /// A copy that shares nothing with this disk.
+    #[must_use]
     pub fn snapshot(&self) -> Self {
         Self(Arc::new(Mutex::new(self.disk().clone())))
     }

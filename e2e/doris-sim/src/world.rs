@@ -111,6 +111,7 @@ impl World {
     // Processes -------------------------------------------------------------------------------
 
     /// Starts a frontend.
+    #[expect(clippy::needless_pass_by_value, reason = "a process owns what it was started with")]
     pub fn start_fe(&self, spec: FeSpec) -> ProcessHandle {
         let handle = self.add(spec.ip, Body::Fe(Box::new(Fe::new(spec.clone()))));
         {
@@ -131,6 +132,7 @@ impl World {
     }
 
     /// Starts a broker.
+    #[expect(clippy::needless_pass_by_value, reason = "a process owns what it was started with")]
     pub fn start_broker(&self, spec: BrokerSpec) -> ProcessHandle {
         let handle = self.add(spec.ip, Body::Broker);
         let (world, id) = (self.clone(), handle.id);

@@ -19,7 +19,7 @@ pub(crate) fn found_group(state: &mut State, id: ProcessId) -> bool {
     let Some(fe) = state.fe_mut(id) else { return false };
     let (meta, member) = (fe.meta.clone(), fe.member());
     let Some(bdb) = fe.bdb.as_mut() else { return false };
-    bdb.log.become_alone(environment, member);
+    bdb.log.become_alone(environment, &member);
     bdb.log.rewrite(&meta).is_ok()
 }
 

@@ -145,7 +145,9 @@ impl BdbLog {
         let keep = self.records.iter().position(|record| matches!(record.entry, Entry::Journal { id, .. } if id > journal));
         let rest = self.records.split_off(keep.unwrap_or(self.records.len()));
         let gone = std::mem::replace(&mut self.records, rest);
-        gone.iter().for_each(|record| self.base.add(record));
+        for record in &gone {
+            self.base.add(record);
+        }
     }
 
     pub fn last_vlsn(&self) -> u64 {
@@ -228,7 +230,7 @@ impl BdbLog {
     }
 
     /// Makes this environment one of its own with a single member.
-    pub fn become_alone(&mut self, environment: String, member: Member) {
+    pub fn become_alone(&mut self, environment: String, member: &Member) {
         self.environment = environment;
         for totals in [&mut self.base, &mut self.totals] {
             totals.members = BTreeMap::from([(member.name.clone(), member.clone())]);

@@ -50,7 +50,7 @@ impl TabletCount {
     }
 }
 
-/// What each column after HealthyNum counts; what the model cannot have is `None`.
+/// What each column after `HealthyNum` counts; what the model cannot have is `None`.
 const COLUMNS: [Option<TabletHealth>; 13] = [
     Some(TabletHealth::ReplicaMissing),
     None,

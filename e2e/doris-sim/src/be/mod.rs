@@ -187,7 +187,9 @@ pub(crate) async fn start(world: World, id: ProcessId) {
             state.exit(id, 1);
             return;
         }
-        ports.into_iter().for_each(|port| state.open_port(id, port));
+        for port in ports {
+            state.open_port(id, port);
+        }
     }
     let mut changes = world.changes();
     // The first report follows the first heartbeat, not the clock.
@@ -197,7 +199,7 @@ pub(crate) async fn start(world: World, id: ProcessId) {
         }
     }
     loop {
-        tablets::report(&world, id).await;
+        tablets::report(&world, id);
         world.sleep(id, period).await;
     }
 }

@@ -15,12 +15,14 @@ const BATCH: usize = 50;
 const INTERNAL_TABLES: [(&str, usize, usize); 3] = [("column_statistics", 7, 1), ("partition_statistics", 7, 1), ("audit_log", 2, 4)];
 
 /// A backend tells its master what it has: disks, then tablets.
-pub(super) async fn report(world: &World, id: ProcessId) {
+pub(super) fn report(world: &World, id: ProcessId) {
     let Some((master, ops, unknown)) = compare(&mut world.state(), id) else { return };
     {
         let state = world.state();
         if let Some(be) = state.be(id) {
-            unknown.into_iter().for_each(|tablet| be.delete_tablet(tablet));
+            for tablet in unknown {
+                be.delete_tablet(tablet);
+            }
         }
     }
     for op in ops {

@@ -16,7 +16,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{sleep, timeout};
 
 /// The daemon ends when nobody called it for so long.
-const IDLE: Duration = Duration::from_secs(900);
+const IDLE: Duration = Duration::from_mins(15);
 
 #[derive(Parser)]
 #[command(about = "Starts and stops simulated Doris frontends")]
@@ -63,7 +63,7 @@ async fn call(arguments: &Arguments) -> Result<String> {
     line.push('\n');
     stream.write_all(line.as_bytes()).await?;
     let mut answer = String::new();
-    timeout(Duration::from_secs(120), stream.read_to_string(&mut answer)).await??;
+    timeout(Duration::from_mins(2), stream.read_to_string(&mut answer)).await??;
     match answer.split_once(' ') {
         Some(("ok", text)) => Ok(text.to_owned()),
         Some(("error", text)) => bail!("{text}"),

@@ -1,5 +1,7 @@
 //! Replaying journal entries.
 
+use std::collections::BTreeMap;
+
 use super::nodes::Broker;
 use super::ops::{BackendBeat, BrokerBeat, FrontendBeat, Op};
 use super::tables::{Database, Replica};
@@ -13,9 +15,15 @@ impl Catalog {
             Op::MetaVersion(version) => self.meta_version = *version,
             Op::Master(info) => self.master = Some(info.clone()),
             Op::Heartbeat { frontends, backends, brokers } => {
-                frontends.iter().for_each(|beat| self.frontend_beat(beat));
-                backends.iter().for_each(|beat| self.backend_beat(beat));
-                brokers.iter().for_each(|beat| self.broker_beat(beat));
+                for beat in frontends {
+                    self.frontend_beat(beat);
+                }
+                for beat in backends {
+                    self.backend_beat(beat);
+                }
+                for beat in brokers {
+                    self.broker_beat(beat);
+                }
             }
             Op::AddFrontend(_) | Op::RemoveFrontend { .. } | Op::MoveFrontend { .. } => self.apply_frontend(op),
             Op::AddBackend(_) | Op::DropBackend { .. } | Op::ChangeBackend(_) => self.apply_backend(op),
@@ -26,7 +34,7 @@ impl Catalog {
             Op::Global { name, value } => drop(self.globals.insert(name.clone(), value.clone())),
             Op::WorkloadGroup { name, id, properties } => {
                 self.used(*id);
-                let group = self.workload_groups.entry(name.clone()).or_insert(WorkloadGroup { id: *id, properties: Default::default() });
+                let group = self.workload_groups.entry(name.clone()).or_insert(WorkloadGroup { id: *id, properties: BTreeMap::default() });
                 group.properties.extend(properties.iter().cloned());
             }
             Op::DropWorkloadGroup { name } => drop(self.workload_groups.remove(name)),
@@ -110,7 +118,7 @@ impl Catalog {
         match op {
             Op::CreateDatabase { id, name } => {
                 self.used(*id);
-                self.databases.insert(*id, Database { id: *id, name: name.clone(), tables: Default::default() });
+                self.databases.insert(*id, Database { id: *id, name: name.clone(), tables: BTreeMap::default() });
             }
             Op::DropDatabase { id } => drop(self.databases.remove(id)),
             Op::CreateTable { database, table } => {
@@ -142,8 +150,8 @@ impl Catalog {
 
     fn with_tablet(&mut self, id: u64, change: impl FnOnce(&mut Vec<Replica>)) {
         let tables = self.databases.values_mut().flat_map(|database| database.tables.values_mut());
-        let mut tablets = tables.flat_map(|table| &mut table.partitions).flat_map(|partition| &mut partition.tablets);
-        if let Some(tablet) = tablets.find(|tablet| tablet.id == id) {
+        let mut found = tables.flat_map(|table| &mut table.partitions).flat_map(|partition| &mut partition.tablets);
+        if let Some(tablet) = found.find(|tablet| tablet.id == id) {
             change(&mut tablet.replicas);
         }
     }

@@ -67,6 +67,7 @@ pub(crate) struct Disk {
 }
 
 /// A registered backend.
+#[expect(clippy::struct_excessive_bools, reason = "they are switches of the server, each a fact of its own")]
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Backend {
     pub id: u64,

@@ -12,6 +12,7 @@ use crate::world::World;
 pub(super) fn start(world: &World, id: ProcessId) {
     world.spawn(id, timestamps(world.clone(), id));
     world.spawn(id, heartbeats(world.clone(), id));
+    world.spawn(id, internal(world.clone(), id));
     world.spawn(id, tablets(world.clone(), id));
     checkpoint(world, id);
 }
@@ -48,12 +49,28 @@ async fn heartbeats(world: World, id: ProcessId) {
     }
 }
 
+/// The database of statistics and audits: late, since its tables need backends.
+async fn internal(world: World, id: ProcessId) {
+    let (delay, period) = {
+        let state = world.state();
+        (state.timing.internal_schema, state.timing.decommission_check)
+    };
+    world.sleep(id, delay).await;
+    loop {
+        let ops = internal_schema(&mut world.state(), id);
+        for op in ops {
+            journal::write(&world, id, op).await;
+        }
+        world.sleep(id, period).await;
+    }
+}
+
 /// The tablet scheduler and what depends on it, one round after the other.
 async fn tablets(world: World, id: ProcessId) {
     let period = world.state().timing.decommission_check;
     loop {
         world.sleep(id, period).await;
-        for round in [internal_schema, schedule, decommission] {
+        for round in [schedule, decommission] {
             let ops = round(&mut world.state(), id);
             for op in ops {
                 journal::write(&world, id, op).await;

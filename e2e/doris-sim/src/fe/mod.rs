@@ -83,6 +83,7 @@ pub(crate) struct SessionInfo {
 }
 
 /// A frontend.
+#[expect(clippy::struct_excessive_bools, reason = "a process has that many independent conditions")]
 #[derive(Debug)]
 pub(crate) struct Fe {
     pub fqdn: String,

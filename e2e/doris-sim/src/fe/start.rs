@@ -26,9 +26,8 @@ enum Stop {
 /// Runs a frontend from its first moment.
 pub(crate) async fn start(world: World, id: ProcessId) {
     match boot(&world, id).await {
-        Ok(()) => {}
         Err(Stop::Exit(code)) => world.state().exit(id, code),
-        Err(Stop::Hang) => {}
+        Ok(()) | Err(Stop::Hang) => {}
     }
 }
 
@@ -206,9 +205,9 @@ async fn found(world: &World, id: ProcessId) -> Result<(), Stop> {
     };
     meta.volume.write(&meta.join("image/ROLE"), Vec::new()).map_err(broken)?;
     world.sleep(id, step).await;
-    with_fe(world, id, |fe, now| fe.write_role(now)).map_err(broken)?;
+    with_fe(world, id, super::Fe::write_role).map_err(broken)?;
     world.sleep(id, step).await;
-    with_fe(world, id, |fe, now| fe.write_version(now)).map_err(broken)?;
+    with_fe(world, id, super::Fe::write_version).map_err(broken)?;
     let mut state = world.state();
     let Some(fe) = state.fe(id) else { return Err(Stop::Exit(255)) };
     let text = format!("finished to get cluster id: {}, isElectable: true, role: FOLLOWER and node name: {}", fe.cluster_id, fe.name);

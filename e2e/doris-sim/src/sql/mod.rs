@@ -90,8 +90,14 @@ impl Statement {
             Self::Select { .. } => Route::HereIfReadable,
             Self::Show(show) => match show {
                 Show::Backup { .. } | Show::Restore { .. } => Route::Master,
-                Show::Frontends | Show::FrontendDisks | Show::Backends | Show::Brokers | Show::Proc(_) => Route::MasterIfAsked,
-                Show::Tablet(_) | Show::ReplicaStatus { .. } | Show::ReplicaDistribution { .. } => Route::MasterIfAsked,
+                Show::Frontends
+                | Show::FrontendDisks
+                | Show::Backends
+                | Show::Brokers
+                | Show::Proc(_)
+                | Show::Tablet(_)
+                | Show::ReplicaStatus { .. }
+                | Show::ReplicaDistribution { .. } => Route::MasterIfAsked,
                 _ => Route::Here,
             },
             Self::Set(list) if list.iter().any(|assignment| assignment.global) => Route::Master,

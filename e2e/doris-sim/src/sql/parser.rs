@@ -284,7 +284,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `FROM x` or `IN x`.
-    pub fn from_name(&mut self) -> Parsed<Option<String>> {
+    pub fn scope_name(&mut self) -> Parsed<Option<String>> {
         if self.accept("FROM") || self.accept("IN") { self.name().map(Some) } else { Ok(None) }
     }
 }

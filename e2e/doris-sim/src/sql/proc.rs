@@ -388,7 +388,9 @@ fn transactions(catalog: &Catalog) -> Rows {
 
 fn tasks() -> Rows {
     let mut rows = Rows::of_strings(&["TaskType", "FailedNum", "TotalNum"]);
-    TASKS.iter().for_each(|task| rows.push([*task, "0", "0"].map(|cell| Some(cell.to_owned())).to_vec()));
+    for task in TASKS {
+        rows.push([*task, "0", "0"].map(|cell| Some(cell.to_owned())).to_vec());
+    }
     rows
 }
 
@@ -430,6 +432,8 @@ fn bdbje(fe: &crate::fe::Fe) -> Rows {
     let mut found: Vec<_> = log.databases().into_iter().map(|(first, count)| (first.to_string(), count)).collect();
     found.sort_unstable();
     found.push(("epochDB".to_owned(), log.epoch()));
-    found.into_iter().for_each(|(name, count)| rows.push([name, count.to_string(), String::new()].map(Some).to_vec()));
+    for (name, count) in found {
+        rows.push([name, count.to_string(), String::new()].map(Some).to_vec());
+    }
     rows
 }

@@ -25,10 +25,10 @@ impl Parser<'_> {
                 Show::Variables { like: self.like()? }
             }
             "DATABASES" | "SCHEMAS" => Show::Databases { like: self.like()? },
-            "TABLES" => Show::Tables { database: self.from_name()? },
+            "TABLES" => Show::Tables { database: self.scope_name()? },
             "TABLE" => {
                 self.expect("STATUS")?;
-                Show::TableStatus { database: self.from_name()? }
+                Show::TableStatus { database: self.scope_name()? }
             }
             "ALL" => {
                 self.expect("GRANTS")?;
@@ -38,8 +38,8 @@ impl Parser<'_> {
             "ROLES" => Show::Roles,
             "PROCESSLIST" => Show::Processes,
             "REPOSITORIES" => Show::Repositories,
-            "BACKUP" => Show::Backup { database: self.from_name()? },
-            "RESTORE" => Show::Restore { database: self.from_name()?, brief },
+            "BACKUP" => Show::Backup { database: self.scope_name()? },
+            "RESTORE" => Show::Restore { database: self.scope_name()?, brief },
             "SNAPSHOT" => {
                 self.expect("ON")?;
                 Show::Snapshot { repository: self.name()? }

@@ -421,7 +421,9 @@ fn fixed(name: &str) -> &'static [&'static str] {
 
 fn column(name: &str, values: Vec<String>) -> Outcome {
     let mut rows = Rows::of_strings(&[name]);
-    values.into_iter().for_each(|value| rows.push(vec![Some(value)]));
+    for value in values {
+        rows.push(vec![Some(value)]);
+    }
     Outcome::Rows(rows)
 }
 

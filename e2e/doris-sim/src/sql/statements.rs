@@ -308,10 +308,10 @@ impl Parser<'_> {
             return self.strings().map(Statement::CancelDecommission);
         }
         if self.accept("BACKUP") {
-            return Ok(Statement::CancelBackup { database: self.from_name()?, restore: false });
+            return Ok(Statement::CancelBackup { database: self.scope_name()?, restore: false });
         }
         if self.accept("RESTORE") {
-            return Ok(Statement::CancelBackup { database: self.from_name()?, restore: true });
+            return Ok(Statement::CancelBackup { database: self.scope_name()?, restore: true });
         }
         Err(self.no_viable(start))
     }

@@ -116,12 +116,11 @@ impl Context<'_> {
         let catalog = self.catalog()?;
         let find = |address: &String| {
             let by_id = address.parse::<u64>().ok().filter(|_| self.frontend().is_ok_and(|fe| fe.version.from_line(2, 1)));
-            let found = match by_id {
-                Some(id) => catalog.backends.get(&id),
-                None => {
-                    let (host, port) = host_port(address)?;
-                    catalog.backend_at(&host, port)
-                }
+            let found = if let Some(id) = by_id {
+                catalog.backends.get(&id)
+            } else {
+                let (host, port) = host_port(address)?;
+                catalog.backend_at(&host, port)
             };
             found.cloned().ok_or_else(|| SqlError::detail(format!("{missing}[{address}]")))
         };

@@ -36,7 +36,7 @@ const VOLATILE: &[&str] = &[
 ];
 
 /// How long a member may take until it serves.
-pub const START: Duration = Duration::from_secs(120);
+pub const START: Duration = Duration::from_mins(2);
 /// How long anything else may take.
 pub const SOON: Duration = Duration::from_secs(90);
 

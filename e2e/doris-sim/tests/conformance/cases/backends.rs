@@ -61,7 +61,7 @@ async fn decommission_of_a_backend_that_never_lived(d: &mut Stage) {
     d.sql(0, format!("ALTER SYSTEM DECOMMISSION BACKEND \"{backend}\"")).await;
     d.sql(0, format!("ALTER SYSTEM DECOMMISSION BACKEND \"{backend}\"")).await;
     let gone = async |d: &Stage| d.ask(0, "SHOW BACKENDS").await.is_ok_and(|rows| rows.is_empty());
-    d.until("dropped by itself", Duration::from_secs(60), gone).await;
+    d.until("dropped by itself", Duration::from_mins(1), gone).await;
     d.sql(0, format!("CANCEL DECOMMISSION BACKEND \"{backend}\"")).await;
 }
 

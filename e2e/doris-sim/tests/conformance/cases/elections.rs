@@ -15,7 +15,7 @@ conversations![
     master_alone_restarts_into_waiting,
 ];
 
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 const WRITE: Duration = Duration::from_secs(30);
 
 async fn master_ends_by_sigterm(d: &mut Stage) {

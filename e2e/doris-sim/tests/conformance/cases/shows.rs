@@ -74,6 +74,6 @@ async fn errors_of_backup(d: &mut Stage) {
         "BACKUP SNAPSHOT d1.s TO r",
         "BACKUP SNAPSHOT d1.s TO r ON (t)",
     ] {
-        d.tell(Ask::new(0, sql).limit(Duration::from_secs(60))).await;
+        d.tell(Ask::new(0, sql).limit(Duration::from_mins(1))).await;
     }
 }
