@@ -132,6 +132,28 @@ fn strike(world: &World, volumes: &[Volume], blow: Blow) {
     }
 }
 
+/// Frozen while the others chose anew and then lost their majority, it wakes up as the only master around.
+#[tokio::test(start_paused = true)]
+async fn a_master_that_slept_through_its_replacement_is_not_followed() {
+    let (world, volumes) = (world(809), [Volume::new(), Volume::new(), Volume::new()]);
+    assert!(cluster(&world, &volumes).await);
+    strike(&world, &volumes, Blow::Freeze(0));
+    seconds(60).await;
+    let new = leaders(&world).into_iter().find(|leader| *leader != host(0));
+    let new = (1..MEMBERS).find(|n| new == Some(host(*n))).expect("two of three elect");
+    assert!(does(&world, new, "CREATE DATABASE kept").await);
+    kill(&world, new);
+    strike(&world, &volumes, Blow::Thaw(0));
+    seconds(30).await;
+    strike(&world, &volumes, Blow::Start(0));
+    strike(&world, &volumes, Blow::Start(new));
+    seconds(90).await;
+    assert_eq!(leaders(&world).len(), 1, "{}", summary(&world));
+    for n in 0..MEMBERS {
+        assert!(databases(&world, n).await.contains(&"kept".to_owned()), "{} lost it: {}", host(n), summary(&world));
+    }
+}
+
 proptest! {
     #![proptest_config(Config { cases: 48, ..Config::default() })]
 
