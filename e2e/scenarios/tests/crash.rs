@@ -54,16 +54,18 @@ fn crash_anywhere_create() {
         Err(_) => plans(&calm.steps),
     };
     let count = list.len();
-    let outcomes = each(list, |plan| creation(*plan));
-    let mut bad = 0;
-    for (plan, outcome) in outcomes {
-        let broken = outcome.map_or_else(|panic| vec![panic], |outcome| outcome.judge(&calm.end));
+    let outcomes = each(list, |plan| {
+        let broken = creation(*plan).judge(&calm.end);
         if !broken.is_empty() {
             let step = usize::try_from(plan.step).ok().and_then(|step| calm.steps.get(step.checked_sub(1)?));
-            bad += 1;
             println!("PLAN={plan} ({}):\n  {}", step.map_or("?", String::as_str), broken.join("\n  "));
         }
+        broken.is_empty()
+    });
+    for (plan, panic) in outcomes.iter().filter_map(|(plan, outcome)| Some((plan, outcome.as_ref().err()?))) {
+        println!("PLAN={plan}: {panic}");
     }
+    let bad = outcomes.iter().filter(|(_, outcome)| *outcome != Ok(true)).count();
     println!("{count} plans of {} steps, seed {}, {bad} failed, took {:?}", calm.steps.len(), seed(), started.elapsed());
     assert_eq!(bad, 0, "reproduce one with SEED={} PLAN=<plan>", seed());
 }
