@@ -8,6 +8,7 @@ mod container;
 mod context;
 mod merge;
 mod network;
+mod old_budget;
 mod pod;
 mod probe;
 mod security;
@@ -21,6 +22,7 @@ pub use config_map::{config_revision, gate, scripts, scripts_name};
 pub use context::{BuildError, Context, IdentityFacts};
 pub use merge::strategic_merge;
 pub use network::network_policies;
+pub use old_budget::OldBudget;
 pub use service::{access_service, members_service};
 pub use stateful_set::{SetInput, stateful_set, storage_layout};
 

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::act::accounts::UserPasswords;
 use crate::act::identity::Stored;
+use crate::build::OldBudget;
 use crate::cache::{ClusterKey, Index, Stamp};
 use crate::report::Finding;
 
@@ -62,13 +63,16 @@ pub struct SetView {
     pub stamp: Stamp,
     /// Members it is to have.
     pub replicas: i32,
+    /// Revision that pods are made from now; unknown until the set's controller has seen the latest template.
+    pub revision: Option<String>,
 }
 
 impl SetView {
     /// The view of a set.
     pub fn of(set: &StatefulSet) -> Self {
         let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-        Self { stamp: Stamp::of(set), replicas }
+        let status = set.status.as_ref().filter(|status| status.observed_generation == set.metadata.generation);
+        Self { stamp: Stamp::of(set), replicas, revision: status.and_then(|status| status.update_revision.clone()) }
     }
 }
 
@@ -88,7 +92,7 @@ macro_rules! stamped {
     };
 }
 
-stamped!(Service => services, ConfigMap => config_maps, Secret => secrets, PodDisruptionBudget => budgets, NetworkPolicy => policies);
+stamped!(Service => services, ConfigMap => config_maps, Secret => secrets, PodDisruptionBudget => budgets, OldBudget => budgets, NetworkPolicy => policies);
 
 /// What is remembered of one cluster. All of it can be lost at any time: it only spares work.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller_kit::apply::StatusWrite;
+use controller_kit::apply::{ApplyError, StatusWrite};
 use controller_kit::events::{Happening, Severity};
 use controller_kit::report::{Failures, ReconcileError as _, full_text};
 use controller_kit::watch::Capped;
@@ -23,6 +23,7 @@ use kube::{Resource, ResourceExt as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::build;
 use crate::cache::{self, ClusterKey, Index, Stamp};
 use crate::context::{Context, SetView};
 use crate::error::Error;
@@ -38,7 +39,7 @@ const BUSY: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Between two writes of a status that only tell how far the work is.
-const STATUS_PACE: Duration = Duration::from_secs(5);
+const STATUS_PACE: Duration = Duration::from_secs(10);
 
 /// How a controller is run.
 #[derive(Clone, Debug)]
@@ -112,7 +113,11 @@ fn follow_everything(ctx: &Context, settings: &Settings, touched: &mpsc::Unbound
         watches.spawn(stamps::<Service>(ctx, place, &caches.services, touch()));
         watches.spawn(stamps::<ConfigMap>(ctx, place, &caches.config_maps, touch()));
         watches.spawn(stamps::<Secret>(ctx, place, &caches.secrets, touch()));
-        watches.spawn(stamps::<PodDisruptionBudget>(ctx, place, &caches.budgets, touch()));
+        if build::budget_api_version(ctx.kubernetes_minor) == "policy/v1" {
+            watches.spawn(stamps::<PodDisruptionBudget>(ctx, place, &caches.budgets, touch()));
+        } else {
+            watches.spawn(stamps::<build::OldBudget>(ctx, place, &caches.budgets, touch()));
+        }
         watches.spawn(stamps::<NetworkPolicy>(ctx, place, &caches.policies, touch()));
     }
 }
@@ -221,7 +226,12 @@ async fn write_status(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey, f
         return Ok(());
     }
     let status = serde_json::to_value(&status).map_err(|error| Error::Build(format!("the status is no JSON: {error}")))?;
-    match ctx.applier.apply_status(cluster, &status).await.map_err(failed)? {
+    let written = match ctx.applier.apply_status(cluster, &status).await {
+        // The cache is behind: what is coming wakes us with the newer version.
+        Err(ApplyError::Race { .. }) => return Ok(()),
+        other => other.map_err(failed)?,
+    };
+    match written {
         StatusWrite::Unchanged => {}
         StatusWrite::Written => memory.reported_at = Some(now),
         StatusWrite::TakenBack { from } => {

@@ -51,6 +51,12 @@ pub struct Facts {
 pub fn status(cluster: &DorisCluster, facts: &Facts, now: Timestamp) -> DorisClusterStatus {
     let empty = DorisClusterStatus::default();
     let old = cluster.status.as_ref().unwrap_or(&empty);
+    // What cannot be asked now is told as it was known last, not as lost.
+    let mut facts = facts.clone();
+    if !facts.is_fresh {
+        facts.seen.remember(&old.members);
+    }
+    let facts = &facts;
     let counted = |component: Component| cluster.spec.member(component).is_some().then(|| count(cluster, component, &facts.seen));
     let is_ready = conditions::is_ready(cluster, facts);
     let mut status = DorisClusterStatus {

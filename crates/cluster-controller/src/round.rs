@@ -58,6 +58,7 @@ impl<'a> Round<'a> {
             Phase::Founded { .. } => self.tend(&stored, &given).await?,
         }
         self.tell_of_pods();
+        self.tell_of_revisions();
         Ok(())
     }
 
@@ -107,6 +108,28 @@ impl<'a> Round<'a> {
     fn keep(&mut self, stored: Stored) {
         self.facts.identity = Some(stored.identity.clone());
         self.memory.identity = Some(stored);
+    }
+
+    /// Pods that were made from an older revision of their set: the spec is not in force there.
+    fn tell_of_revisions(&mut self) {
+        let sets = self.ctx.caches.sets.of(self.key);
+        let mut outdated = Vec::new();
+        for (component, pods) in &self.facts.seen.pods {
+            let Some(set) = sets.get(&names::set(&self.key.name, *component)) else { continue };
+            let Some(revision) = &set.revision else {
+                self.facts.waits.push(Finding::new(reason::CREATING, format!("the StatefulSet of {component} is being updated")));
+                continue;
+            };
+            outdated.extend(pods.iter().filter(|pod| !pod.deleting && pod.revision.as_ref() != Some(revision)).map(|pod| pod.name.clone()));
+        }
+        if !outdated.is_empty() {
+            let message = format!(
+                "{} still run what the spec said before and take up the change when they are restarted; this version of the operator \
+                 restarts no member by itself: delete the pods one at a time, backends before frontends and the master last",
+                outdated.join(", ")
+            );
+            self.wait(reason::RESTART_PENDING, message);
+        }
     }
 
     /// Members whose pods do not run, in the words of whoever holds them up.

@@ -33,6 +33,8 @@ pub struct MemberPod {
     pub running: bool,
     /// Kubernetes' readiness.
     pub ready: bool,
+    /// Revision of its StatefulSet that it was made from.
+    pub revision: Option<String>,
     /// When the container last started.
     pub started_at: Option<Timestamp>,
     /// How often the container was restarted.
@@ -87,6 +89,7 @@ pub(crate) mod fixtures {
             deleting: false,
             running: true,
             ready: false,
+            revision: None,
             started_at: Some(Timestamp::UNIX_EPOCH),
             restarts: 0,
             ended: None,

@@ -124,7 +124,10 @@ impl Writer<'_> {
         self.place(&build::members_service(built, component)).await?;
         let replicas = replicas(built, identity, component);
         if let Some(budget) = build::budget(built, component, replicas) {
-            self.place(&budget).await?;
+            match build::budget_api_version(self.ctx.kubernetes_minor) {
+                "policy/v1" => self.place(&budget).await?,
+                _ => self.place(&build::OldBudget::from(budget)).await?,
+            }
         }
         let input = SetInput { replicas, config: config.name_any(), scripts: build::scripts_name(&built.name) };
         let set = build::stateful_set(built, component, &input).map_err(|error| Error::Build(error.to_string()))?;

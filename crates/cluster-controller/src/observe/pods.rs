@@ -14,6 +14,9 @@ use crate::view::{Ended, MemberPod};
 /// Pod annotation: the incarnation under which a founder was let in, noted when its ticket is removed.
 pub const INCARNATION_ANNOTATION: &str = "doris-operator.dev/incarnation";
 
+/// Label of the StatefulSet controller: the revision that a pod was made from.
+const REVISION_LABEL: &str = "controller-revision-hash";
+
 /// Where the members of a cluster are.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
@@ -63,6 +66,7 @@ fn member(
         deleting: pod.metadata.deletion_timestamp.is_some(),
         running: running.is_some(),
         ready: is_ready(pod),
+        revision: pod.labels().get(REVISION_LABEL).cloned(),
         started_at: running.and_then(|running| running.started_at.as_ref()).map(|time| time.0),
         restarts: main.map_or(0, |container| container.restart_count),
         ended: main.and_then(ended),

@@ -30,6 +30,15 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Takes members that nothing is known of from a former status.
+    pub fn remember(&mut self, former: &[MemberStatus]) {
+        for pod in self.pods.values().flatten() {
+            let Some(member) = former.iter().find(|member| member.name == pod.name && member.registered) else { continue };
+            let known = Known { role: member.role.clone(), alive: member.alive, backend_id: member.backend_id, error: String::new() };
+            self.known.entry(pod.fqdn.clone()).or_insert(known);
+        }
+    }
+
     /// Pods of a component.
     pub fn of(&self, component: Component) -> &[MemberPod] {
         self.pods.get(&component).map_or(&[], Vec::as_slice)

@@ -57,7 +57,7 @@ impl Round<'_> {
                 NoMaster::NoMajority { .. } | NoMaster::JournalStands { .. } => reason::NO_QUORUM,
                 _ => reason::WAITING_FOR_MASTER,
             };
-            self.wait(finding, format!("waiting for a frontend master: {why}"));
+            self.wait(finding, format!("{why}; statements wait until a frontend is proven to lead a majority"));
         }
         self.know(&doris);
         Ok((doris, session))
