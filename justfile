@@ -4,6 +4,10 @@
 default:
     @just --list --unsorted
 
+# A cluster comes to life on the simulators; Ctrl-C ends everything.
+demo *arguments:
+    cargo demo -- {{ arguments }}
+
 # All tests. Those that need the real Kubernetes build it first where Go is there, and say so where it is not.
 test:
     cargo test --workspace
@@ -14,14 +18,28 @@ check:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo test --workspace
 
-# A real Kubernetes control plane with simulated nodes on this machine, until Ctrl-C.
+# The scenarios on the real Kubernetes alone.
+real:
+    cargo test -p scenarios --test real_create --test real_control_plane
+
+# A real Kubernetes control plane with simulated nodes and Doris members on this machine, until Ctrl-C.
 control-plane *arguments:
     cargo run -p scenarios --bin control-plane -- up {{ arguments }}
 
-# kubectl and the Python client against the real control plane; needs `pip install -r e2e/clients/requirements.txt`.
+# kubectl and the Python client against kube-sim, which must run (`cargo run -p kube-sim -- --nodes 3 --kubeconfig FILE`) and be named by KUBECONFIG.
+clients:
+    e2e/clients/kubectl.sh
+    python3 e2e/clients/python_client.py
+
+# The same against the real control plane; needs `pip install -r e2e/clients/requirements.txt`.
 clients-real:
     cargo run -p scenarios --bin control-plane -- run -- e2e/clients/kubectl.sh
     cargo run -p scenarios --bin control-plane -- run -- python3 e2e/clients/python_client.py
+
+# Recorded conversations with a real API server, against a real API server (`just test` has them against the simulated one).
+conversations-real:
+    cargo build -p kube-sim --bin conformance
+    cargo run -p scenarios --bin control-plane -- run --zone z1 --bind-claims-at-once -- sh -c '"${CARGO_TARGET_DIR:-target}/debug/conformance" --server "$KUBERNETES_SERVER" --token "$KUBERNETES_TOKEN"'
 
 # Everything, as CI does.
 ci:

@@ -15,7 +15,7 @@ use node_sim::{Doris, NodeSim, NodeSpec};
 
 pub use controller::RealController;
 pub use error::Error;
-pub use place::{ACCOUNT, Place};
+pub use place::{ACCOUNT, Place, object};
 
 use crate::control_plane::{ControlPlane, Options};
 use crate::demo::{AddressRange, install_definitions};

@@ -1,17 +1,23 @@
 //! Scenarios on the real Kubernetes: its admission, apply, controllers, garbage collection and RBAC, with simulated nodes and Doris
 //! members. One control plane serves them all; it ends with this process.
 
+#[path = "real_create/audit.rs"]
+mod audit;
 #[path = "real_create/basic.rs"]
 mod basic;
 #[path = "real_create/children.rs"]
 mod children;
 #[path = "real_create/drift.rs"]
 mod drift;
+#[path = "real_create/foreign.rs"]
+mod foreign;
 #[path = "real_create/foundings.rs"]
 mod foundings;
 #[path = "real_create/harness.rs"]
 mod harness;
 #[path = "real_create/leader.rs"]
 mod leader;
+#[path = "real_create/role.rs"]
+mod role;
 #[path = "real_create/volumes.rs"]
 mod volumes;

@@ -60,6 +60,9 @@ struct Start {
     /// What runs in the pods; by default doris for `up` and processes for `run`.
     #[arg(long)]
     pods: Option<Pods>,
+    /// Put all nodes into this zone; without it there are three.
+    #[arg(long)]
+    zone: Option<String>,
     /// Bind a claim as soon as it exists, not only when a pod uses it.
     #[arg(long)]
     bind_claims_at_once: bool,
@@ -120,7 +123,7 @@ impl Start {
         let options = Options { version: self.version, service_account_admission: self.service_account_admission, ..Options::default() };
         let control_plane = ControlPlane::start(options).await?;
         let nodes = node_sim::Options {
-            nodes: (0..self.nodes).map(NodeSpec::numbered).collect(),
+            nodes: (0..self.nodes).map(|index| node(index, self.zone.as_deref())).collect(),
             pod_network: range.as_ref().map_or(NOBODYS_NETWORK, AddressRange::first),
             binding: if self.bind_claims_at_once { Binding::Immediate } else { Binding::WaitForFirstConsumer },
             ..node_sim::Options::default()
@@ -129,6 +132,11 @@ impl Start {
         let nodes = NodeSim::start(&control_plane.client()?, engine, nodes);
         Ok(Running { control_plane, nodes, pods, _range: range })
     }
+}
+
+fn node(index: usize, zone: Option<&str>) -> NodeSpec {
+    let numbered = NodeSpec::numbered(index);
+    NodeSpec { zone: zone.map_or(numbered.zone, str::to_owned), ..numbered }
 }
 
 impl Running {

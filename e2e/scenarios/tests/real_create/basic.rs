@@ -2,7 +2,7 @@
 
 use doris_api::{Component, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use scenarios::lab::{basic, cluster};
+use scenarios::lab::{basic, cluster, full};
 
 use crate::harness::run;
 
@@ -19,6 +19,18 @@ fn create_basic() {
             let set = sets.get(&names::set("demo", component)).await.expect("a set");
             assert_eq!(set.status.and_then(|status| status.ready_replicas), Some(3), "{component:?}");
         }
+        controller.stop().await.expect("an end");
+    });
+}
+
+#[test]
+fn create_full() {
+    run("create_full", async |place| {
+        let controller = place.start_controller("one").await.expect("a controller");
+        place.apply(&cluster("demo", full("3.0.3"))).await.expect("applied");
+        let status = place.until_ready("demo").await.status.expect("a status");
+        let count = |component: &str| status.members.iter().filter(|member| member.component == component && member.alive).count();
+        assert_eq!((count("fe") + count("fe-ob"), count("be"), count("cn"), count("broker")), (5, 3, 2, 1), "{:?}", status.members);
         controller.stop().await.expect("an end");
     });
 }

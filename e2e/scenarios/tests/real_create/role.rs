@@ -1,0 +1,110 @@
+//! The controller's rights: enough for everything that it does, and not one more.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use kube::api::{ListParams, Patch, PatchParams};
+use scenarios::lab::{basic, cluster};
+use scenarios::real::Place;
+use serde_json::json;
+
+use crate::audit::requests;
+use crate::children::children;
+use crate::harness::run;
+
+/// Rights that only servers of other versions need, or situations that this scenario does not make.
+const NOT_HERE: [(&str, &str, &str); 3] = [
+    // The same Event again, minutes later.
+    ("events.k8s.io", "events", "patch"),
+    // Servers before 1.19 have no other Events.
+    ("", "events", "create"),
+    ("", "events", "patch"),
+];
+
+type Right = (String, String, String);
+
+/// What the installed role allows.
+async fn granted(place: &Place<'_>) -> BTreeSet<Right> {
+    let role: ClusterRole =
+        kube::Api::all(place.client.clone()).get("doris-operator-cluster-controller").await.expect("the delivered role");
+    let mut rights = BTreeSet::new();
+    for rule in role.rules.unwrap_or_default() {
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                rights.extend(rule.verbs.iter().map(|verb| (group.clone(), resource.clone(), verb.clone())));
+            }
+        }
+    }
+    rights
+}
+
+/// What was made use of. An apply of what is not there needs the right to create it as well.
+fn used(place: &Place<'_>) -> BTreeSet<Right> {
+    let mut rights = BTreeSet::new();
+    for request in requests(place) {
+        if request.verb == "patch" && request.code == 201 {
+            rights.insert((request.group.clone(), request.resource.clone(), "create".to_owned()));
+        }
+        rights.insert((request.group, request.resource, request.verb));
+    }
+    rights
+}
+
+#[test]
+fn controller_runs_with_exactly_its_own_role() {
+    run("controller_runs_with_its_own_role", async |place| {
+        let controller = place.start_controller("one").await.expect("a controller");
+        place.apply(&cluster("demo", basic("2.1.7"))).await.expect("applied");
+        place.until_ready("demo").await;
+        for child in children(&place, "demo").await {
+            child.edit().await;
+            place
+                .until_so(&format!("{} is as before", child.title()), async || {
+                    child.now().await.is_some_and(|now| child.is_as_before(&now))
+                })
+                .await;
+        }
+        a_secret_is_missing(&place).await;
+        without_network_policies(&place).await;
+        controller.stop().await.expect("an end");
+
+        let refused: Vec<_> = requests(&place).into_iter().filter(|request| request.code == 403).map(|request| request.title()).collect();
+        assert!(refused.is_empty(), "{refused:?}");
+        let (granted, used) = (granted(&place).await, used(&place));
+        let not_here = NOT_HERE.map(|(group, resource, verb)| (group.to_owned(), resource.to_owned(), verb.to_owned()));
+        let unused: Vec<_> = granted.iter().filter(|right| !used.contains(right) && !not_here.contains(right)).collect();
+        assert!(unused.is_empty(), "rights that nothing needed: {unused:?}");
+    });
+}
+
+/// What a person has to mend is told in an Event.
+async fn a_secret_is_missing(place: &Place<'_>) {
+    let mut spec = basic("2.1.7");
+    spec["auth"] = json!({"rootPassword": {"name": "nobody-made-it", "key": "password"}});
+    place.apply(&cluster("other", spec)).await.expect("applied");
+    let is_stalled = |cluster: &doris_api::DorisCluster| {
+        let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
+        conditions.into_iter().any(|condition| condition.reason == "SecretMissing")
+    };
+    place.until("stalled for want of a Secret", "other", is_stalled).await;
+    let events = place.api::<Event>();
+    let told = async || {
+        events
+            .list(&ListParams::default())
+            .await
+            .expect("events")
+            .items
+            .iter()
+            .any(|event| event.reason.as_deref() == Some("SecretMissing"))
+    };
+    place.until_so("an Event tells of the missing Secret", told).await;
+}
+
+async fn without_network_policies(place: &Place<'_>) {
+    let clusters = place.api::<doris_api::DorisCluster>();
+    let change = json!({"spec": {"networkPolicy": {"enabled": false}}});
+    clusters.patch("demo", &PatchParams::default(), &Patch::Merge(change)).await.expect("changed");
+    let are_gone = async || children(place, "demo").await.iter().all(|child| child.kind != "NetworkPolicy");
+    place.until_so("the network policies are gone", are_gone).await;
+}
