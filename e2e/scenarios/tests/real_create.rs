@@ -19,5 +19,7 @@ mod harness;
 mod leader;
 #[path = "real_create/role.rs"]
 mod role;
+#[path = "real_create/specs.rs"]
+mod specs;
 #[path = "real_create/volumes.rs"]
 mod volumes;
