@@ -4,6 +4,7 @@
 mod controller;
 mod examples;
 pub mod faults;
+pub mod look;
 pub mod oracles;
 pub mod plans;
 pub mod sabotage;
@@ -23,10 +24,11 @@ use kube_sim::{Identity, KubeSim};
 use node_sim::{Doris, NodeSim};
 use serde_json::Value;
 
-pub use controller::Controller;
+pub use controller::{Admission, Controller, ControllerOptions};
 pub use examples::{basic, cluster, full};
 pub use faults::{Fault, Faults};
 pub use oracles::Verdicts;
+pub use storm::Right;
 
 /// Wall time at the beginning of every run.
 const EPOCH: &str = "2026-06-01T00:00:00Z";
@@ -112,7 +114,12 @@ impl Lab {
 
     /// Starts a controller; it dies when dropped, or by the fault plan.
     pub fn start_controller(&self) -> Controller {
-        Controller::start(self)
+        self.start_controller_with(ControllerOptions::default())
+    }
+
+    /// Starts a controller that differs from the usual one.
+    pub fn start_controller_with(&self, options: ControllerOptions) -> Controller {
+        Controller::start(self, options)
     }
 
     /// Applies a cluster as a tool that takes it from Git does.
@@ -162,6 +169,16 @@ impl Lab {
     /// Whether the API server refused somebody for lack of a right.
     pub fn denials(&self) -> Vec<String> {
         self.storm.denials()
+    }
+
+    /// Rights that controllers used so far.
+    pub fn rights(&self) -> std::collections::BTreeSet<Right> {
+        self.storm.rights()
+    }
+
+    /// Requests of controllers that were answered by this status.
+    pub fn refusals(&self, code: u16) -> Vec<String> {
+        self.storm.refusals(code)
     }
 
     /// What was never to happen and did.

@@ -6,15 +6,21 @@ use std::time::Duration;
 
 use cluster_controller::context::{Context, Parts};
 use cluster_controller::controller::{Settings, run};
-use controller_kit::clock::SteppedClock;
+use controller_kit::clock::{Clock, SteppedClock};
 use controller_kit::discovery::ServerAbilities;
-use controller_kit::leadership::Ungated;
+use controller_kit::leadership::{Ungated, WriteGate};
+use controller_kit::lease::{ElectionSettings, LeaderElector};
 use controller_kit::metrics::Metrics;
 use doris_sim::World;
+use http::Request;
+use http::header::CONTENT_LENGTH;
 use kube::Client;
-use kube_sim::{Identity, KubeSim};
-use tokio::task::JoinHandle;
+use kube::client::Body;
+use kube_sim::{Identity, KubeSim, SimService};
+use serde_json::Value;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
+use tower::Service as _;
 
 use super::faults::Faults;
 use super::transport::SimTransport;
@@ -22,6 +28,32 @@ use super::{CONTROLLER_ADDRESS, Lab, storm};
 
 /// Between a death and the next process.
 const RESTART: Duration = Duration::from_secs(5);
+/// Lease of elected controllers.
+const LEASE: &str = "doris-operator.dev-cluster-controller";
+/// How long a silent leader keeps it.
+const LEASE_DURATION: Duration = Duration::from_secs(15);
+
+/// Changes an object on its way to the server, as mutating admission does: path and object.
+pub type Admission = Arc<dyn Fn(&str, &mut Value) + Send + Sync>;
+
+/// How a controller is started.
+#[derive(Clone)]
+pub struct ControllerOptions {
+    /// Who it is to the API server.
+    pub identity: Identity,
+    /// What is made of the objects that it writes.
+    pub admission: Option<Admission>,
+    /// Tells two controllers of one laboratory apart.
+    pub instance: u64,
+    /// Whether it waits for the leader Lease.
+    pub elected: bool,
+}
+
+impl Default for ControllerOptions {
+    fn default() -> Self {
+        Self { identity: Identity::admin(), admission: None, instance: 0, elected: false }
+    }
+}
 
 /// A controller that is restarted whenever the fault plan kills it. Ends when dropped.
 pub struct Controller {
@@ -36,11 +68,12 @@ struct Home {
     faults: Faults,
     seed: u64,
     minor: u32,
+    options: ControllerOptions,
     hold: tokio::sync::watch::Receiver<bool>,
 }
 
 impl Controller {
-    pub(super) fn start(lab: &Lab) -> Self {
+    pub(super) fn start(lab: &Lab, options: ControllerOptions) -> Self {
         let deaths = Arc::new(AtomicU64::new(0));
         let hold = tokio::sync::watch::Sender::new(false);
         let home = Home {
@@ -49,6 +82,7 @@ impl Controller {
             faults: lab.faults.clone(),
             seed: lab.settings.seed,
             minor: lab.settings.kubernetes_minor,
+            options,
             hold: hold.subscribe(),
         };
         let task = tokio::spawn(live(home, deaths.clone()));
@@ -75,22 +109,23 @@ impl Drop for Controller {
 async fn live(home: Home, deaths: Arc<AtomicU64>) {
     loop {
         let life = deaths.load(Ordering::SeqCst);
-        let name = format!("{}{life}", storm::CONTROLLER);
+        let name = format!("{}{}", storm::CONTROLLER, home.options.instance * 100 + life);
         let mut crashes = home.faults.crashes();
         crashes.mark_unchanged();
-        let service = home.kube.service(&name, Identity::admin());
+        let service = home.kube.service(&name, home.options.identity.clone());
         let mut held = home.hold.clone();
         let to_hold = service.clone();
-        let process = tokio::spawn(controller(Client::new(service, "default"), &home, &name, life));
-        let holding = tokio::spawn(async move {
+        // Tasks of a set end with it: nothing outlives a controller that is dropped.
+        let mut process = JoinSet::new();
+        process.spawn(controller(client(service, home.options.admission.clone()), &home, &name, life));
+        process.spawn(async move {
             while held.changed().await.is_ok() {
                 to_hold.hold_watches(*held.borrow_and_update());
             }
         });
         // The sender lives in the fault plan that we hold.
         let _ = crashes.changed().await;
-        process.abort();
-        holding.abort();
+        drop(process);
         deaths.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(RESTART).await;
     }
@@ -101,19 +136,60 @@ fn controller(client: Client, home: &Home, name: &str, life: u64) -> impl Future
     let begin: jiff::Timestamp = super::EPOCH.parse().expect("the epoch is a timestamp");
     let now = jiff::Timestamp::from_millisecond(home.world.now_ms()).unwrap_or(begin);
     let clock = SteppedClock::starting_at(now);
+    let clock: Arc<dyn Clock> = Arc::new(clock);
+    let elector = home.options.elected.then(|| {
+        let election =
+            ElectionSettings { namespace: "default".into(), name: LEASE.into(), identity: name.to_owned(), duration: LEASE_DURATION };
+        LeaderElector::new(client.clone(), election, clock.clone())
+    });
+    let gate: Arc<dyn WriteGate> = match &elector {
+        Some(elector) => Arc::new(elector.leadership()),
+        None => Arc::new(Ungated),
+    };
     let parts = Parts {
         client,
         transport: Arc::new(transport),
-        clock: Arc::new(clock),
-        gate: Arc::new(Ungated),
+        clock,
+        gate,
         metrics: Arc::new(Metrics::new("doris_operator")),
         instance: name.to_owned(),
     };
     let groups = if home.minor >= 21 { vec!["policy/v1", "events.k8s.io/v1"] } else { vec!["policy/v1beta1"] };
     let abilities = ServerAbilities::new((1, home.minor), groups.into_iter().map(str::to_owned));
     // Each life has its own randomness, or a new process would invent the ids of the former one.
-    let seed = home.seed.wrapping_mul(1000).wrapping_add(life);
+    let seed = home.seed.wrapping_mul(1000).wrapping_add(home.options.instance * 100 + life);
     let ctx = Arc::new(Context::new(parts, &abilities, Some(seed)));
     let settings = Settings { namespaces: Vec::new(), concurrency: 8, seed };
-    async move { run(ctx, settings, async {}, CancellationToken::new()).await }
+    async move {
+        let Some(elector) = elector else { return run(ctx, settings, async {}, CancellationToken::new()).await };
+        let leadership = elector.leadership();
+        // As the program does: who loses the Lease ends.
+        tokio::select! {
+            () = run(ctx, settings, leadership.acquired(), CancellationToken::new()) => {}
+            () = elector.run(CancellationToken::new()) => {}
+            () = leadership.lost() => {}
+        }
+    }
+}
+
+/// A way to the API server, through admission if there is some.
+fn client(service: SimService, admission: Option<Admission>) -> Client {
+    let Some(admission) = admission else { return Client::new(service, "default") };
+    let admitted = tower::service_fn(move |request: Request<Body>| {
+        let (mut service, admission) = (service.clone(), admission.clone());
+        async move {
+            let (mut parts, body) = request.into_parts();
+            let sent = body.collect_bytes().await.map_err(tower::BoxError::from)?;
+            let body = match serde_json::from_slice::<Value>(&sent) {
+                Ok(mut object) => {
+                    admission(parts.uri.path(), &mut object);
+                    parts.headers.remove(CONTENT_LENGTH);
+                    Body::from(object.to_string().into_bytes())
+                }
+                Err(_) => Body::from(sent.to_vec()),
+            };
+            service.call(Request::from_parts(parts, body)).await.map_err(tower::BoxError::from)
+        }
+    });
+    Client::new(admitted, "default")
 }

@@ -5,6 +5,7 @@
 //! the step that it broke at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -37,6 +38,7 @@ pub enum Verdict {
 struct State {
     plan: BTreeMap<u64, Fault>,
     log: Vec<String>,
+    statements: Vec<(IpAddr, String)>,
     dead: BTreeSet<String>,
 }
 
@@ -86,6 +88,16 @@ impl Faults {
     /// Every step so far.
     pub fn log(&self) -> Vec<String> {
         self.lock().log.clone()
+    }
+
+    /// Notes a statement and who gets it.
+    pub fn note_statement(&self, to: IpAddr, text: &str) {
+        self.lock().statements.push((to, text.to_owned()));
+    }
+
+    /// Every statement so far, whether it arrived or not, and to whom it was sent.
+    pub fn statements(&self) -> Vec<(IpAddr, String)> {
+        self.lock().statements.clone()
     }
 
     /// Faults that were not reached.

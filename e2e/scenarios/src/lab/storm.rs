@@ -1,5 +1,6 @@
 //! What clients of the API server do: every write counted, and faults made of it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,12 @@ pub const CONTROLLER: &str = "controller-";
 struct Log {
     writes: Vec<String>,
     denials: Vec<String>,
+    refusals: Vec<(u16, String)>,
+    rights: BTreeSet<Right>,
 }
+
+/// A right that a controller used: verb, API group and resource.
+pub type Right = (String, String, String);
 
 /// Watches every request.
 #[derive(Clone)]
@@ -30,6 +36,12 @@ impl Storm {
             if audit.status == 403 {
                 log.denials.push(format!("{} {} {}", audit.user, audit.verb, audit.path));
             }
+            if is_controller(audit) && !audit.resource.is_empty() {
+                log.rights.insert((audit.verb.to_owned(), audit.group.clone(), audit.resource.clone()));
+            }
+            if is_controller(audit) && audit.status >= 400 && audit.status != 404 {
+                log.refusals.push((audit.status, what(audit)));
+            }
             if is_step(audit) {
                 log.writes.push(what(audit));
             }
@@ -40,6 +52,15 @@ impl Storm {
 
     pub fn writes(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).writes.clone()
+    }
+
+    pub fn rights(&self) -> BTreeSet<Right> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).rights.clone()
+    }
+
+    pub fn refusals(&self, code: u16) -> Vec<String> {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.refusals.iter().filter(|(found, _)| *found == code).map(|(_, what)| what.clone()).collect()
     }
 
     pub fn denials(&self) -> Vec<String> {

@@ -94,6 +94,7 @@ impl Connection for SimConnection {
         if self.faults.is_dead(&self.process) {
             return std::future::pending().await;
         }
+        self.faults.note_statement(self.endpoint.ip, statement);
         match self.faults.step(format!("SQL {}", first_words(statement))) {
             Verdict::Go => self.carry_out(statement).await,
             Verdict::Hit(Fault::CrashBefore) => {
