@@ -61,7 +61,10 @@ impl Lab {
             .collect()
     }
 
-    /// Members of a kind as the only master has them registered, by pod name. Panics on a host that is no full pod name.
+    /// Members of a kind as the only master has them registered, by pod name.
+    ///
+    /// # Panics
+    /// When there is not exactly one master.
     pub fn registered(&self, cluster: &str, kind: MemberKind) -> Vec<(String, RegisteredMember)> {
         let masters = self.masters(cluster);
         assert_eq!(masters.len(), 1, "masters of {cluster}: {masters:#?}");
@@ -71,7 +74,10 @@ impl Lab {
         rows
     }
 
-    /// Pod names of the registered members of a kind, all of which must be alive.
+    /// Pod names of the registered members of a kind.
+    ///
+    /// # Panics
+    /// When one of them is not alive, or there is not exactly one master.
     pub fn alive(&self, cluster: &str, kind: MemberKind) -> Vec<String> {
         let rows = self.registered(cluster, kind);
         assert!(rows.iter().all(|(_, row)| row.alive), "{rows:#?}");
@@ -85,7 +91,10 @@ impl Lab {
         self.writes().split_off(before)
     }
 
-    /// Waits until something holds. Panics with the last answer when it does not in time.
+    /// Waits until something holds.
+    ///
+    /// # Panics
+    /// With the last answer when it does not in time.
     pub async fn eventually<F>(&self, what: &str, within: Duration, mut holds: impl FnMut() -> F)
     where
         F: Future<Output = Result<(), String>>,

@@ -22,7 +22,7 @@ async fn create_basic() {
     services_lead_to_members(&lab).await;
     claims_are_kept(&lab).await;
     passwords_are_in_the_identity_alone(&lab).await;
-    assert_eq!(lab.idle(Duration::from_secs(60)).await, Vec::<String>::new(), "an idle minute");
+    assert_eq!(lab.idle(Duration::from_mins(1)).await, Vec::<String>::new(), "an idle minute");
 }
 
 #[tokio::test(start_paused = true)]
@@ -31,7 +31,7 @@ async fn create_basic_on_every_kubernetes() {
         println!("Kubernetes 1.{kubernetes_minor}");
         let (lab, _controller) = create(Settings { kubernetes_minor, ..Settings::default() }, "2.1.7").await;
         budgets_are_there(&lab, kubernetes_minor).await;
-        assert_eq!(lab.idle(Duration::from_secs(60)).await, Vec::<String>::new(), "an idle minute on 1.{kubernetes_minor}");
+        assert_eq!(lab.idle(Duration::from_mins(1)).await, Vec::<String>::new(), "an idle minute on 1.{kubernetes_minor}");
     }
 }
 
@@ -40,7 +40,7 @@ async fn create_basic_on_every_doris() {
     for version in ["2.0.15", "2.1.7", "3.0.3", "4.0.0"] {
         println!("Doris {version}");
         let (lab, _controller) = create(Settings::default(), version).await;
-        assert_eq!(lab.idle(Duration::from_secs(60)).await, Vec::<String>::new(), "an idle minute with {version}");
+        assert_eq!(lab.idle(Duration::from_mins(1)).await, Vec::<String>::new(), "an idle minute with {version}");
     }
 }
 
@@ -49,7 +49,7 @@ async fn create(settings: Settings, version: &str) -> (Lab, Controller) {
     let lab = Lab::new(settings).await;
     let controller = lab.start_controller();
     lab.apply(&cluster("demo", basic(version))).await.expect("the spec is accepted");
-    let demo = lab.until("Ready", "demo", Duration::from_secs(120), is_ready).await;
+    let demo = lab.until("Ready", "demo", Duration::from_mins(2), is_ready).await;
     assert_eq!(lab.founded_ids("demo").len(), 1, "founded once");
     assert_eq!(lab.alive("demo", MemberKind::Follower), ["demo-fe-0", "demo-fe-1", "demo-fe-2"]);
     assert_eq!(lab.alive("demo", MemberKind::Observer), Vec::<String>::new());
@@ -118,7 +118,7 @@ async fn passwords_are_in_the_identity_alone(lab: &Lab) {
     elsewhere.extend(all::<StatefulSet>(lab).await);
     elsewhere.extend(all::<k8s_openapi::api::core::v1::ConfigMap>(lab).await);
     for key in PASSWORDS {
-        let password = lab.secret("demo-identity", key).await.unwrap_or_else(|| panic!("the identity has no {key}"));
+        let password = lab.secret("demo-identity", key).await.expect("the identity has every password");
         assert!(password.len() >= 16, "{key} is long enough");
         for object in &elsewhere {
             assert!(!mentions(object, &password), "{key} stands in {object:#}");

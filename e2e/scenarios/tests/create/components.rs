@@ -35,7 +35,7 @@ async fn create_full() {
     assert_eq!(brokers.iter().map(|row| row["Name"].as_str()).collect::<Vec<_>>(), ["hdfs_broker"]);
 
     every_backend_has_its_disks(&lab).await;
-    assert_eq!(lab.idle(Duration::from_secs(60)).await, Vec::<String>::new(), "an idle minute");
+    assert_eq!(lab.idle(Duration::from_mins(1)).await, Vec::<String>::new(), "an idle minute");
 }
 
 async fn every_backend_has_its_disks(lab: &Lab) {
@@ -90,11 +90,11 @@ async fn be_waits_for_fe() {
     lab.apply(&cluster("demo", basic("2.1.7"))).await.expect("the spec is accepted");
     let waits =
         |cluster: &doris_api::DorisCluster| condition(cluster, "Reconciling").is_some_and(|(_, _, message)| message.contains("demo-fe-0"));
-    let demo = lab.until("it is told what is waited for", "demo", Duration::from_secs(60), waits).await;
+    let demo = lab.until("it is told what is waited for", "demo", Duration::from_mins(1), waits).await;
     let (status, _, message) = condition(&demo, "Reconciling").expect("there is the condition");
     assert_eq!(status, "True");
     assert!(message.contains("image") || message.contains("Image"), "the reason of the wait is told: {message}");
-    tokio::time::sleep(Duration::from_secs(300)).await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
     assert!(lab.api::<StatefulSet>().get_opt("demo-be").await.expect("sets are read").is_none(), "no backend without a master");
     let pods = lab.api::<Pod>().list(&ListParams::default()).await.expect("pods are listed");
     assert!(

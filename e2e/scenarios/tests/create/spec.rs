@@ -108,7 +108,7 @@ async fn missing_secret_is_reported_and_heals() {
     for part in ["root-of-demo", "spec.auth.rootPassword", "key password"] {
         assert!(message.contains(part), "{message} names {part}");
     }
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let sets = lab.api::<StatefulSet>().list(&ListParams::default()).await.expect("sets are listed");
     assert!(sets.items.is_empty(), "nothing is founded with another password than the user's");
 

@@ -40,17 +40,17 @@ async fn delete_keeps_volumes_and_recreate_recovers_data() {
             Err(format!("{running} processes; pods, sets, Services, ConfigMaps: {left:?}"))
         }
     };
-    lab.eventually("all that is owned goes", Duration::from_secs(300), gone).await;
+    lab.eventually("all that is owned goes", Duration::from_mins(5), gone).await;
     assert_eq!(count::<PersistentVolumeClaim>(&lab).await, 6, "the volumes stay");
     assert_eq!(count::<Secret>(&lab).await, 1, "the identity stays");
-    assert_eq!(lab.idle(Duration::from_secs(60)).await, Vec::<String>::new(), "what is gone is left alone");
+    assert_eq!(lab.idle(Duration::from_mins(1)).await, Vec::<String>::new(), "what is gone is left alone");
 
     lab.apply(&cluster("demo", basic("2.1.7"))).await.expect("the spec is accepted");
     lab.until_ready("demo").await;
     assert_eq!(lab.founded_ids("demo"), ids, "nothing new was founded");
     let after = everything(&lab).await;
     assert_eq!(after, before);
-    assert_eq!(lab.idle(Duration::from_secs(60)).await, Vec::<String>::new(), "an idle minute");
+    assert_eq!(lab.idle(Duration::from_mins(1)).await, Vec::<String>::new(), "an idle minute");
 }
 
 /// What makes the cluster that cluster.
@@ -68,7 +68,7 @@ async fn everything(lab: &Lab) -> Everything {
     let master = lab.master_pod("demo").expect("there is a master");
     let rows = |statement: &'static str| {
         let master = master.clone();
-        async move { lab.sql("demo", &master, statement).await.unwrap_or_else(|error| panic!("{statement}: {error}")) }
+        async move { lab.sql("demo", &master, statement).await.expect(statement) }
     };
     let pairs = |rows: Vec<Row>, name: &str| {
         let mut pairs: Vec<_> = rows.iter().map(|row| (row["Host"].clone(), row[name].clone())).collect();

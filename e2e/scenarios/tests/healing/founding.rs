@@ -22,7 +22,7 @@ async fn half_founded_fe_is_refounded() {
         }
         tokio::time::sleep(Duration::from_millis(moment)).await;
         assert!(lab.nodes.kill("default", "demo-fe-0", None), "{moment} ms: the founder runs");
-        lab.until(&format!("Ready after a death at {moment} ms"), "demo", Duration::from_secs(300), is_ready).await;
+        lab.until(&format!("Ready after a death at {moment} ms"), "demo", Duration::from_mins(5), is_ready).await;
         refounded += usize::from(lab.founded_ids("demo").len() > 1);
         let ids: std::collections::BTreeSet<u32> = lab
             .frontends("demo")
@@ -51,7 +51,7 @@ async fn a_hanging_frontend_is_ended() {
     let hung = lab.world.process_at(address.into()).expect("a process runs there");
     assert!(lab.nodes.freeze("default", "demo-fe-1", None, true), "the pod runs");
     let ended = || async { if hung.state() == ProcessState::Running { Err("it still runs".to_owned()) } else { Ok(()) } };
-    lab.eventually("the hanging process is ended", Duration::from_secs(600), ended).await;
+    lab.eventually("the hanging process is ended", Duration::from_mins(10), ended).await;
     lab.until_ready("demo").await;
     assert_eq!(lab.alive("demo", MemberKind::Follower), FOLLOWERS);
     assert_eq!(lab.founded_ids("demo").len(), 1);

@@ -44,7 +44,7 @@ async fn two_clusters_one_namespace() {
     };
     let before = versions().await;
     lab.api::<DorisCluster>().delete("one", &DeleteParams::background()).await.expect("one is deleted");
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
     assert!(!lab.processes("one").iter().any(MemberFacts::is_running), "one is gone");
     assert_eq!(versions().await, before, "two is as it was");
     lab.until_ready("two").await;
@@ -94,7 +94,7 @@ async fn leader_change_mid_create() {
         let mut controllers = vec![lab.start_controller_with(elected(0)), lab.start_controller_with(elected(1))];
         lab.apply(&cluster("demo", basic("2.1.7"))).await.expect("the spec is accepted");
         let far = || async { if lab.faults.log().len() >= steps { Ok(()) } else { Err("not so far".to_owned()) } };
-        lab.eventually("the first leader works", Duration::from_secs(120), far).await;
+        lab.eventually("the first leader works", Duration::from_mins(2), far).await;
         let first = holder(&lab).await;
         let at = usize::from(first.ends_with("-100"));
         drop(controllers.remove(at));

@@ -18,7 +18,7 @@ const KINDS: [(&str, &str, &str); 5] = [
     ("policy", "v1", "PodDisruptionBudget"),
     ("apps", "v1", "StatefulSet"),
 ];
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 fn api(lab: &Lab, (group, version, kind): (&str, &str, &str)) -> Api<DynamicObject> {
     Api::namespaced_with(lab.client.clone(), "default", &ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind)))
@@ -80,7 +80,7 @@ async fn drift_is_repaired() {
                 match edited {
                     Ok(_) => {}
                     Err(kube::Error::Api(status)) if status.code == 422 => {
-                        assert_eq!(kind.2, "ConfigMap", "only what is immutable refuses: {status}")
+                        assert_eq!(kind.2, "ConfigMap", "only what is immutable refuses: {status}");
                     }
                     Err(error) => panic!("{name}: {error}"),
                 }
@@ -93,7 +93,7 @@ async fn drift_is_repaired() {
     assert!(seen >= 12, "{seen} objects");
     lab.until_ready("demo").await;
     assert_eq!(lab.founded_ids("demo").len(), 1, "the cluster is the same");
-    assert_eq!(lab.idle(Duration::from_secs(60)).await, Vec::<String>::new(), "an idle minute");
+    assert_eq!(lab.idle(Duration::from_mins(1)).await, Vec::<String>::new(), "an idle minute");
 }
 
 async fn comes_back(lab: &Lab, kind: (&str, &str, &str), name: &str, before: &DynamicObject, after: &Value) {
@@ -126,7 +126,7 @@ async fn foreign_fields_survive() {
         assert_eq!(spec["containers"][0]["name"], "proxy", "{name}: {spec:#}");
         assert_eq!(spec["terminationGracePeriodSeconds"], 77, "{name}");
     }
-    assert_eq!(lab.idle(Duration::from_secs(120)).await, Vec::<String>::new(), "admission is not argued with");
+    assert_eq!(lab.idle(Duration::from_mins(2)).await, Vec::<String>::new(), "admission is not argued with");
 
     // A GitOps tool marks what it sees, and owns what it marks.
     let mark = json!({"metadata": {"annotations": {"argocd.argoproj.io/tracking-id": "shop"}, "labels": {"team": "shop"}}});
@@ -143,7 +143,7 @@ async fn foreign_fields_survive() {
         }
     }
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(lab.idle(Duration::from_secs(120)).await, Vec::<String>::new(), "foreign fields are no drift");
+    assert_eq!(lab.idle(Duration::from_mins(2)).await, Vec::<String>::new(), "foreign fields are no drift");
     // Our own change leaves them where they are.
     let mut spec = basic("2.1.7");
     spec["be"]["labels"] = json!({"tier": "hot"});
@@ -160,6 +160,6 @@ async fn foreign_fields_survive() {
         assert_eq!(object.annotations().get("argocd.argoproj.io/tracking-id").map(String::as_str), Some("shop"), "{kind:?} {name}");
         assert_eq!(object.labels().get("team").map(String::as_str), Some("shop"), "{kind:?} {name}");
     }
-    assert_eq!(lab.idle(Duration::from_secs(120)).await, Vec::<String>::new(), "an idle time");
+    assert_eq!(lab.idle(Duration::from_mins(2)).await, Vec::<String>::new(), "an idle time");
     assert_eq!(lab.refusals(409), Vec::<String>::new(), "nobody is in conflict");
 }

@@ -81,7 +81,7 @@ async fn isolate_and_add(after: Duration) {
         let found = rows.iter().any(|row| row.kind == MemberKind::Backend && row.alive && row.host.starts_with("demo-be-3."));
         if found { Ok(()) } else { Err(format!("{rows:#?}")) }
     };
-    lab.eventually("the new master takes the new backend", Duration::from_secs(600), joined).await;
+    lab.eventually("the new master takes the new backend", Duration::from_mins(10), joined).await;
     let is_reading = |text: &str| ["SHOW", "SELECT", "ADMIN SHOW"].iter().any(|word| text.trim_start().to_uppercase().starts_with(word));
     let to_old: Vec<String> = lab
         .faults
@@ -106,7 +106,7 @@ async fn recreate_with_fewer_followers_still_elects() {
         let running = lab.processes("demo").into_iter().filter(doris_sim::MemberFacts::is_running).count();
         if running == 0 { Ok(()) } else { Err(format!("{running} processes run")) }
     };
-    lab.eventually("all members end", Duration::from_secs(300), gone).await;
+    lab.eventually("all members end", Duration::from_mins(5), gone).await;
 
     let mut spec = basic("2.1.7");
     spec["fe"]["replicas"] = json!(1);
@@ -115,8 +115,8 @@ async fn recreate_with_fewer_followers_still_elects() {
         let masters = lab.masters("demo");
         if masters.len() == 1 { Ok(()) } else { Err(format!("{} masters", masters.len())) }
     };
-    lab.eventually("a master is elected", Duration::from_secs(300), elected).await;
-    tokio::time::sleep(Duration::from_secs(120)).await;
+    lab.eventually("a master is elected", Duration::from_mins(5), elected).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
     assert_eq!(lab.founded_ids("demo"), ids, "the same cluster");
     assert_eq!(lab.alive("demo", MemberKind::Follower).len(), 3, "a majority of all registered ones has to be there");
     assert_eq!(lab.alive("demo", MemberKind::Backend).len(), 3);

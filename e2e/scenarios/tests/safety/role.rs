@@ -68,11 +68,11 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
     spec["auth"] = json!({"rootPassword": {"name": "root", "key": "password"}});
     lab.apply(&cluster("demo", spec.clone())).await.expect("the spec is accepted");
     let told = |cluster: &DorisCluster| condition(cluster, "Stalled").is_some_and(|(_, reason, _)| reason == "SecretMissing");
-    lab.until("the missing Secret is told", "demo", Duration::from_secs(60), told).await;
+    lab.until("the missing Secret is told", "demo", Duration::from_mins(1), told).await;
     // Another trouble and the first one again: the same Event counts on.
     give(&lab, &json!({"other": "x"})).await;
     let told = |cluster: &DorisCluster| condition(cluster, "Stalled").is_some_and(|(_, _, message)| message.contains("has no key"));
-    lab.until("the missing key is told", "demo", Duration::from_secs(60), told).await;
+    lab.until("the missing key is told", "demo", Duration::from_mins(1), told).await;
     // An Event is folded into the one before for five minutes, and counted on after them.
     tokio::time::sleep(Duration::from_secs(330)).await;
     lab.api::<Secret>().delete("root", &DeleteParams::default()).await.expect("the Secret is deleted");
@@ -93,10 +93,10 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
     lab.api::<Service>().delete("demo-fe", &DeleteParams::default()).await.expect("the Service is deleted");
     spec["networkPolicy"] = json!({"enabled": false});
     lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     lab.until_ready("demo").await;
     lab.api::<DorisCluster>().delete("demo", &DeleteParams::background()).await.expect("the cluster is deleted");
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(lab.denials(), Vec::<String>::new(), "on 1.{kubernetes_minor}");
     let mut used = lab.rights();
     // Whoever applies an object that is not there needs the right to create it as well.

@@ -10,7 +10,7 @@ use scenarios::lab::{Controller, Lab, Settings, basic, cluster, is_ready};
 
 const FOLLOWERS: [&str; 3] = ["demo-fe-0", "demo-fe-1", "demo-fe-2"];
 /// Long enough for every start, election and time-out in the model.
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 async fn ready() -> (Lab, Controller) {
     let lab = Lab::new(Settings::default()).await;
