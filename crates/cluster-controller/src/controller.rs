@@ -176,7 +176,8 @@ async fn reconcile(cluster: Arc<DorisCluster>, shared: Arc<Shared>) -> Result<Ac
     let fail = |error: &Error| Failed { text: full_text(error), again_in: shared.failures.after_error(&name, error.retry()) };
     let began = shared.ctx.clock.instant();
     let (facts, outcome) = round(&shared.ctx, &cluster, &key).await;
-    let reported = write_status(&shared.ctx, &cluster, &key, &facts).await;
+    // A process that just began has not watched the master yet: what is known of a ready cluster stays.
+    let reported = if facts.is_undecided && is_well(&cluster) { Ok(()) } else { write_status(&shared.ctx, &cluster, &key, &facts).await };
     tell(&shared.ctx, &cluster, &key, &facts).await;
     shared.ctx.metrics.reconciled(NAME, shared.ctx.clock.instant().duration_since(began));
     if let Err(error) = outcome.and(reported) {
@@ -211,6 +212,14 @@ async fn round(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey) -> (Fact
         }
     }
     (facts, outcome)
+}
+
+/// Ready at its present generation, by its own status.
+fn is_well(cluster: &DorisCluster) -> bool {
+    let conditions = cluster.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions.iter().any(|condition| {
+        condition.type_ == READY && condition.status == "True" && condition.observed_generation == cluster.metadata.generation
+    })
 }
 
 /// Writes the status if it differs. A step on the way waits until the last write is a few seconds

@@ -45,6 +45,9 @@ pub struct Facts {
     pub unknown: Vec<UnknownMember>,
     /// The members could be asked: counts of registered and alive ones are from now.
     pub is_fresh: bool,
+    /// The master was not watched long enough to be believed; the next look tells. After a restart
+    /// of the controller that is no news about the cluster.
+    pub is_undecided: bool,
 }
 
 /// The whole part of the status that the cluster-controller owns.

@@ -51,6 +51,7 @@ impl Round<'_> {
         let (doris, session) = doris::observe(self.ctx.transport.as_ref(), &targets, &login, &mut self.memory.journals)
             .await
             .map_err(|source| Error::Doris { what: "asking the master for its members", source })?;
+        self.facts.is_undecided = matches!(doris.verdict, MasterVerdict::Refused(NoMaster::NotYetProven { .. }));
         if let MasterVerdict::Refused(why) = &doris.verdict {
             let finding = match why {
                 NoMaster::SeveralClaim { .. } | NoMaster::ShowsAnother { .. } | NoMaster::StrangerRuns { .. } => reason::TWO_MASTERS,
@@ -124,22 +125,28 @@ impl Round<'_> {
     }
 
     async fn join_frontends(&mut self, doris: &mut Doris, session: &mut Session, master: &str) -> Result<(), Error> {
-        self.join_once(doris, session, master).await?;
-        // What was just registered may be let in at once.
-        doris.frontends = session.frontends().await.map_err(|source| Error::Doris { what: "listing the frontends", source })?;
-        self.facts.waits.retain(|wait| wait.reason != reason::REGISTERING);
-        self.join_once(doris, session, master).await?;
+        if self.join_once(doris, session, master).await? {
+            // What was just registered may be let in at once.
+            doris.frontends = session.frontends().await.map_err(|source| Error::Doris { what: "listing the frontends", source })?;
+            self.facts.waits.retain(|wait| wait.reason != reason::REGISTERING);
+            self.join_once(doris, session, master).await?;
+        }
         self.memory.master_journal = doris.journal_of(master).map(|id| (master.to_owned(), id));
         Ok(())
     }
 
-    async fn join_once(&mut self, doris: &Doris, session: &mut Session, master: &str) -> Result<(), Error> {
+    /// Carries the plan out; tells whether something was registered.
+    async fn join_once(&mut self, doris: &Doris, session: &mut Session, master: &str) -> Result<bool, Error> {
+        let mut registered = false;
         let port = self.ports().edit_log;
         let rows: Vec<FrontendRow> = doris.frontends.iter().map(|row| self.joining_row(row, doris, master)).collect();
         let (followers, observers) = (self.facts.seen.of(Component::Fe).to_vec(), self.facts.seen.of(Component::FeObserver).to_vec());
         for step in plan(Frontends { followers: &followers, observers: &observers, rows: &rows, port }) {
             match step {
-                Step::Add { fqdn, role, pod } => self.add_frontend(session, &fqdn, &role, &pod).await?,
+                Step::Add { fqdn, role, pod } => {
+                    self.add_frontend(session, &fqdn, &role, &pod).await?;
+                    registered = true;
+                }
                 Step::Ticket { pod, uid, ticket } => {
                     annotate(self.ctx, self.key, &pod, &uid, &Notes { ticket: Some(ticket), incarnation: None }).await?;
                     self.see_pods();
@@ -155,7 +162,7 @@ impl Round<'_> {
                 Step::Wait(message) => self.wait(reason::REGISTERING, message),
             }
         }
-        Ok(())
+        Ok(registered)
     }
 
     fn joining_row(&self, row: &Frontend, doris: &Doris, master: &str) -> FrontendRow {
