@@ -1,5 +1,7 @@
 //! Pods, claims and nodes against the in-memory API server, on paused time.
 
+#![allow(clippy::panic, reason = "a helper of tests tells of a failure by panicking")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
 //! A laboratory in one process: the simulated API server, nodes and Doris, and our controller, on
 //! paused time and under a fault plan.
 
+#![allow(clippy::panic, clippy::missing_panics_doc, reason = "a laboratory for tests tells of a failure by panicking")]
+
 mod controller;
 mod examples;
 pub mod faults;
@@ -99,12 +101,8 @@ impl Lab {
         });
         let engine = Arc::new(Doris::new(world.clone()));
         let client = client(&kube, "admin");
-        let options = node_sim::Options {
-            clock: Arc::new(move || clock.now()),
-            seed: settings.seed,
-            events: false,
-            ..node_sim::Options::default()
-        };
+        let options =
+            node_sim::Options { clock: Arc::new(move || clock.now()), seed: settings.seed, events: false, ..node_sim::Options::default() };
         let nodes = NodeSim::start(&self::client(&kube, "nodes"), engine.clone(), options);
         let storm = storm::Storm::watch(&kube, settings.faults.clone());
         let oracles = oracles::Watcher::start(world.clone(), &self::client(&kube, "oracles"));
@@ -216,10 +214,7 @@ async fn install_definitions(client: &Client, minor: u32) {
     let definition = doris_api::crd::doris_cluster(minor).expect("the definition can be made");
     let definition: Value = serde_json::to_value(definition).expect("a definition is JSON");
     let name = "dorisclusters.doris-operator.dev";
-    definitions
-        .patch(name, &PatchParams::apply("helm").force(), &Patch::Apply(&definition))
-        .await
-        .expect("the definition is accepted");
+    definitions.patch(name, &PatchParams::apply("helm").force(), &Patch::Apply(&definition)).await.expect("the definition is accepted");
     kube::runtime::wait::await_condition(definitions, name, kube::runtime::conditions::is_crd_established())
         .await
         .expect("the definition is established");

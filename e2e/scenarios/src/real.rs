@@ -2,6 +2,8 @@
 //!
 //! One control plane serves a whole test binary; every scenario has a namespace, a service account and a controller to itself.
 
+#![allow(clippy::panic, clippy::missing_panics_doc, reason = "a stand for tests tells of a failure by panicking")]
+
 mod controller;
 mod error;
 mod place;

@@ -41,6 +41,8 @@ fn claim(context: &Context<'_>, component: Component, name: &str, size: &Quantit
         metadata: ObjectMeta {
             name: Some(name.to_owned()),
             labels: Some(labels::of_component(&context.name, component)),
+            // The claim outlives the cluster and says whose data it holds, should the Secret be lost.
+            annotations: Some([(labels::IDENTITY.to_owned(), context.identity.id.clone())].into()),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {

@@ -40,7 +40,9 @@ pub(super) fn version(launch: &Launch) -> String {
 pub(super) fn medium(conf: &BTreeMap<String, String>, path: &str) -> Medium {
     let roots = conf.get("storage_root_path").map(String::as_str).unwrap_or_default();
     let root = roots.split(';').find(|root| root.split(',').next().is_some_and(|found| found.trim().trim_end_matches('/') == path));
-    let ssd = root.is_some_and(|root| root.to_ascii_lowercase().contains("medium:ssd") || path.ends_with(".SSD"));
+    let ssd = root.is_some_and(|root| {
+        root.to_ascii_lowercase().contains("medium:ssd") || path.rsplit_once('.').is_some_and(|(_, ending)| ending == "SSD")
+    });
     if ssd { Medium::Ssd } else { Medium::Hdd }
 }
 

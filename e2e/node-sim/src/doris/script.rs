@@ -71,7 +71,7 @@ impl Script {
         }
     }
 
-    fn marker(&self, member: &Member, incarnation: String) -> Marker {
+    fn marker(member: &Member, incarnation: String) -> Marker {
         Marker { identity: member.identity.clone(), fqdn: member.fqdn.clone(), role: member.role.clone(), incarnation, epoch: member.epoch }
     }
 
@@ -150,7 +150,7 @@ impl Script {
             Start::Metadata if volume::marker(dir).is_some() => return Ok(()),
             Start::Metadata => "adopted".into(),
         };
-        let written = volume::write_marker(dir, &self.marker(&member, incarnation));
+        let written = volume::write_marker(dir, &Self::marker(&member, incarnation));
         if written { Ok(()) } else { Err(ended(exit::DORIS_FAILED, "the marker could not be written to the volume")) }
     }
 
@@ -186,7 +186,7 @@ impl Script {
         }
         let member = self.member();
         for root in roots.iter().filter(|root| volume::marker(&root.dir).is_none()) {
-            if !volume::write_marker(&root.dir, &self.marker(&member, String::new())) {
+            if !volume::write_marker(&root.dir, &Self::marker(&member, String::new())) {
                 return Err(ended(exit::DORIS_FAILED, format!("the marker could not be written to {}", root.path)));
             }
         }
@@ -227,7 +227,8 @@ impl Script {
         }
         let allowed = matches!(self.ticket().parse(), Ok(Ticket::BlankOk { pod_uid }) if pod_uid == member.pod_uid);
         let pod = self.variable(env::POD_NAME);
-        let had_data = self.launch.files.read(&format!("{GATE_DIR}/{GATE_HAD_DATA}")).is_some_and(|names| names.lines().any(|name| name == pod));
+        let had_data =
+            self.launch.files.read(&format!("{GATE_DIR}/{GATE_HAD_DATA}")).is_some_and(|names| names.lines().any(|name| name == pod));
         let held = had_data && !blank.is_empty() && !allowed;
         Ok(held.then(|| format!("a volume that held data is empty: {}", blank.join(" "))))
     }

@@ -24,8 +24,8 @@ pub(super) fn frontend(engine: &Doris, launch: &Launch) -> Option<VolumeDir> {
 /// Value of a key in a file of lines `key=value`.
 fn value(dir: &VolumeDir, file: &str, key: &str) -> String {
     let text = dir.read_text(file).unwrap_or_default();
-    let values = text.lines().filter_map(|line| line.split_once('='));
-    values.filter(|(found, _)| found.trim() == key).map(|(_, value)| value.trim().to_owned()).last().unwrap_or_default()
+    let mut values = text.lines().filter_map(|line| line.split_once('='));
+    values.rfind(|(found, _)| found.trim() == key).map(|(_, value)| value.trim().to_owned()).unwrap_or_default()
 }
 
 /// The marker of a directory.
@@ -43,7 +43,7 @@ pub(super) fn inspect(dir: &VolumeDir) -> VolumeView {
         mounted: true,
         role: !value(dir, "image/ROLE", "role").is_empty(),
         version: !cluster_id.is_empty(),
-        bdb: journal.iter().any(|path| path.ends_with(".jdb")),
+        bdb: journal.iter().any(|path| path.rsplit_once('.').is_some_and(|(_, ending)| ending == "jdb")),
         cluster_id,
         incarnation: known.incarnation,
         identity: known.identity,

@@ -42,7 +42,7 @@ pub fn hints(about: &About<'_>) -> String {
         "  kubectl patch dcr {cluster}{place} --type merge -p '{{\"spec\":{{\"fe\":{{\"replicas\":2}}}}}}'   # refused, and why"
     ));
     if let Some(frontend) = about.frontend {
-        lines.extend(["".to_owned(), "Doris itself, with any MySQL client:".to_owned(), String::new()]);
+        lines.extend([String::new(), "Doris itself, with any MySQL client:".to_owned(), String::new()]);
         let password = if about.root_is_given { String::from("<as in your Secret>") } else { String::from("$PASSWORD") };
         if !about.root_is_given {
             lines.push(format!(

@@ -118,7 +118,6 @@ mod tests {
 
     #[test]
     fn what_a_person_has_to_mend_comes_before_what_is_waited_for() {
-        let condition = |kind: &str| json!({"type": kind, "status": "True", "reason": kind, "message": "why", "lastTransitionTime": "2026-01-01T00:00:00Z"});
         let stuck = cluster(json!({"conditions": [condition("Reconciling", 2), condition("Stalled", 2)]}));
         assert_eq!(why_not_ready(&stuck), "Stalled: why");
         assert_eq!(why_not_ready(&cluster(json!({}))), "no controller has written a status yet");

@@ -4,6 +4,7 @@ use doris_api::DorisCluster;
 use serde_json::{Value, json};
 
 /// A cluster of the `default` namespace from its spec.
+#[allow(clippy::needless_pass_by_value, reason = "callers make the spec in place")]
 pub fn cluster(name: &str, spec: Value) -> DorisCluster {
     let object = json!({
         "apiVersion": "doris-operator.dev/v1beta1",

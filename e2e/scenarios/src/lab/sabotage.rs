@@ -217,7 +217,7 @@ async fn forget_password(lab: &Lab) {
 /// Runs a frontend for a while at the address of one that still waits in its gate.
 async fn visit(lab: &Lab, volume: &Volume, helpers: &[String]) {
     let ip = wait_for(async || lab.nodes.address("default", "demo-fe-2")).await;
-    let mut spec = FeSpec::new(&format!("demo-fe-2.{DOMAIN}"), IpAddr::V4(ip), "2.1.7", VolumeDir::root(volume));
+    let mut spec = FeSpec::new(format!("demo-fe-2.{DOMAIN}"), IpAddr::V4(ip), "2.1.7", VolumeDir::root(volume));
     spec.helpers = helpers.to_vec();
     let process = lab.world.start_fe(spec);
     tokio::time::sleep(VISIT).await;

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 pub struct Buckets(Vec<(f64, f64)>);
 
 /// Reads the metrics of a controller.
+#[allow(clippy::missing_panics_doc, reason = "every socket address makes a URI")]
 pub async fn scrape(address: SocketAddr) -> Result<String, kube::Error> {
     let uri = format!("http://{address}").parse().expect("an address makes a URI");
     let client = kube::Client::try_from(kube::Config::new(uri))?;
