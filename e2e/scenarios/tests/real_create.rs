@@ -1,6 +1,8 @@
 //! Scenarios on the real Kubernetes: its admission, apply, controllers, garbage collection and RBAC, with simulated nodes and Doris
 //! members. One control plane serves them all; it ends with this process.
 
+#![allow(clippy::panic, reason = "a helper of tests tells of a failure by panicking")]
+
 #[path = "real_create/audit.rs"]
 mod audit;
 #[path = "real_create/basic.rs"]

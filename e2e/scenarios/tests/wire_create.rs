@@ -1,5 +1,7 @@
 //! A cluster comes to life over real sockets: the API over HTTP, Doris over the MySQL protocol, the controller as its own process.
 
+#![allow(clippy::panic, clippy::large_futures, reason = "a test tells of a failure by panicking, and its futures are made once")]
+
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;

@@ -84,6 +84,7 @@ mod tests {
     use super::{Progress, is_ready, why_not_ready};
     use serde_json::json;
 
+    #[allow(clippy::needless_pass_by_value, reason = "callers make the status in place")]
     fn cluster(status: serde_json::Value) -> doris_api::DorisCluster {
         serde_json::from_value(json!({
             "apiVersion": "doris-operator.dev/v1beta1",
