@@ -219,8 +219,10 @@ fn frontend() -> Value {
             "env": [variable("POD_UID", "metadata.uid"), {"name": "MEMBER_FQDN", "value": "fe-0.fe.default.svc.cluster.local"},
                 {"name": "DORIS_IDENTITY", "value": "id1"}, {"name": "MEMBER_ROLE", "value": "FOLLOWER"}],
             "startupProbe": probe("startup"), "livenessProbe": probe("alive"), "readinessProbe": probe("ready"),
-            "volumeMounts": [{"name": "meta", "mountPath": "/opt/apache-doris/fe/doris-meta"}, {"name": "pod", "mountPath": "/opt/doris-operator/pod"}]}],
+            "volumeMounts": [{"name": "meta", "mountPath": "/opt/apache-doris/fe/doris-meta"}, {"name": "pod", "mountPath": "/opt/doris-operator/pod"},
+                {"name": "root", "mountPath": "/opt/doris-operator/root"}]}],
         "volumes": [{"name": "meta", "persistentVolumeClaim": {"claimName": "meta"}},
+            {"name": "root", "configMap": {"name": "root"}},
             {"name": "pod", "downwardAPI": {"items": [{"path": "ticket", "fieldRef": {"fieldPath": "metadata.annotations['doris-operator.dev/ticket']"}}]}}]}})
 }
 
@@ -236,6 +238,8 @@ async fn a_frontend_founds_by_its_ticket_and_restarts_without_one() {
         "resources": {"requests": {"storage": "1Gi"}}}}),
     )
     .await;
+    let hash = "*0123456789012345678901234567890123456789";
+    lab.create::<ConfigMap>(json!({"metadata": {"name": "root"}, "data": {"initial-root-password": hash}})).await;
     lab.create::<Pod>(frontend()).await;
     let waiting = lab.until("fe-0", "a started container", |pod| pod["status"]["containerStatuses"][0]["started"] == true).await;
     tokio::time::sleep(Duration::from_secs(60)).await;

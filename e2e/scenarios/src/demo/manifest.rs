@@ -79,9 +79,11 @@ mod tests {
 
     #[test]
     fn a_file_that_is_none_says_what_is_wrong() {
-        for (text, problem) in
-            [("", "f: holds no object"), ("kind: X\nmetadata: {name: a}\n", "f: document 1 is no object"), ("a: [", "f: is no YAML")]
-        {
+        for (text, problem) in [
+            ("", "f: holds no object"),
+            ("kind: X\nmetadata: {name: a}\n", "f: document 1 has no apiVersion, kind"),
+            ("a: [", "f: is no YAML"),
+        ] {
             let error = read("f", text).expect_err(text).to_string();
             assert!(error.starts_with(problem), "{error}");
         }
