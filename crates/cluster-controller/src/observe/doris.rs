@@ -12,9 +12,6 @@ use crate::plan::accounts::{self, Candidate, Outcome};
 use crate::plan::founding::Founder;
 use crate::view::MemberPod;
 
-/// Doris' code for a refused user or password.
-const ACCESS_DENIED: u16 = 1045;
-
 /// The frontends' ports that we talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrontendPorts {
@@ -58,18 +55,13 @@ impl Doris {
 
     /// The operator's account was refused by the one that says it is master.
     pub fn is_denied(&self) -> bool {
-        matches!(&self.verdict, MasterVerdict::Refused(NoMaster::NoSession { error }) if is_denied(error))
+        matches!(&self.verdict, MasterVerdict::Refused(NoMaster::NoSession { error }) if error.is_login_refused())
     }
 
     /// The journal id that a frontend told of itself.
     pub fn journal_of(&self, host: &str) -> Option<u64> {
         self.views.iter().find(|view| view.target.host == host).and_then(FrontendView::journal_id)
     }
-}
-
-/// Whether Doris refused user or password.
-pub fn is_denied(error: &Error) -> bool {
-    matches!(error, Error::Refused { code: ACCESS_DENIED, .. })
 }
 
 /// Asks a founded cluster. Reads only, under the client's deadlines.
@@ -162,7 +154,7 @@ pub async fn log_in(
         let Some(account) = login(candidate) else { return Entry::Unclear };
         match Session::open(transport, endpoint, &account).await {
             Ok(session) => return Entry::In(session, candidate),
-            Err(error) if is_denied(&error) => tried.push((candidate, Outcome::Denied)),
+            Err(error) if error.is_login_refused() => tried.push((candidate, Outcome::Denied)),
             Err(_) => tried.push((candidate, Outcome::Unclear)),
         }
     }

@@ -6,7 +6,7 @@ use doris_api::Component;
 use doris_api::cluster::UnknownMember;
 use doris_api::conditions::reason;
 use doris_client::elect::{MasterVerdict, NoMaster};
-use doris_client::{Error as DorisError, Frontend, FrontendRole, MemberAddress, NodeRole, Session};
+use doris_client::{Frontend, FrontendRole, MemberAddress, NodeRole, Session};
 
 use super::Round;
 use crate::act::accounts::{self, UserPasswords};
@@ -198,7 +198,7 @@ impl Round<'_> {
         match added {
             Ok(()) => {}
             // Done before, by us: the list that is read next tells.
-            Err(DorisError::Refused { message, .. }) if message.contains("already exists") => {}
+            Err(error) if error.says_already_exists() => {}
             Err(source) => return Err(Error::Doris { what: "registering a frontend", source }),
         }
         self.wait(reason::REGISTERING, format!("{pod} was registered as {} and joins", role_name(role)));

@@ -62,7 +62,7 @@ impl Round<'_> {
 fn settle(result: Result<(), DorisError>, what: &'static str) -> Result<(), Error> {
     match result {
         Ok(()) => Ok(()),
-        Err(DorisError::Refused { message, .. }) if message.contains("already") => Ok(()),
+        Err(error) if error.says_already_exists() => Ok(()),
         Err(source) => Err(Error::Doris { what, source }),
     }
 }
