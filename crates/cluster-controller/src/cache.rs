@@ -7,13 +7,14 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::{Hash as _, Hasher as _};
+use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use controller_kit::watch::{self as kit, WatchHealth, WatchName};
 use doris_api::labels;
-use futures::{StreamExt as _, TryStreamExt as _, channel::mpsc};
+use futures::channel::mpsc;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::Api;
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -59,12 +60,25 @@ type Objects<T> = BTreeMap<String, Entry<T>>;
 /// The labelled objects of one kind, by cluster and name, each kept as a `T`.
 pub struct Index<T> {
     objects: RwLock<BTreeMap<ClusterKey, Objects<T>>>,
-    synced: watch::Sender<bool>,
+    /// First lists that are expected, one for each namespace that is watched, and complete ones.
+    lists: watch::Sender<Lists>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Lists {
+    expected: usize,
+    complete: usize,
+}
+
+impl Lists {
+    fn are_complete(self) -> bool {
+        self.expected > 0 && self.complete >= self.expected
+    }
 }
 
 impl<T> Default for Index<T> {
     fn default() -> Self {
-        Self { objects: RwLock::default(), synced: watch::Sender::new(false) }
+        Self { objects: RwLock::default(), lists: watch::Sender::new(Lists::default()) }
     }
 }
 
@@ -81,15 +95,20 @@ impl<T> Index<T> {
         self.read().get(cluster).and_then(|objects| objects.get(name)).map(|entry| entry.object.clone())
     }
 
-    /// Waits until the first list is complete.
-    pub async fn synced(&self) {
-        // The sender lives as long as the index, so the wait only ends by the value.
-        let _ = self.synced.subscribe().wait_for(|synced| *synced).await;
+    /// One more list is to come before the index is complete.
+    pub fn expect_list(&self) {
+        self.lists.send_modify(|lists| lists.expected += 1);
     }
 
-    /// Whether the first list is complete.
+    /// Waits until every first list is complete.
+    pub async fn synced(&self) {
+        // The sender lives as long as the index, so the wait only ends by the value.
+        let _ = self.lists.subscribe().wait_for(|lists| lists.are_complete()).await;
+    }
+
+    /// Whether every first list is complete.
     pub fn is_synced(&self) -> bool {
-        *self.synced.borrow()
+        self.lists.borrow().are_complete()
     }
 
     /// Puts the answer to our own write in at once, so that the next reconcile sees it.
@@ -112,11 +131,13 @@ impl<T> Index<T> {
         }
     }
 
-    /// Puts the complete list in the place of all there was; returns whom that concerns.
-    fn replace(&self, fresh: BTreeMap<ClusterKey, Objects<T>>) -> Vec<ClusterKey> {
+    /// Puts the complete list of a namespace, or of all, in the place of what there was; returns whom that concerns.
+    fn replace(&self, namespace: Option<&str>, fresh: BTreeMap<ClusterKey, Objects<T>>) -> Vec<ClusterKey> {
         let mut all = self.write();
-        let mut concerned: Vec<ClusterKey> = all.keys().chain(fresh.keys()).cloned().collect();
-        *all = fresh;
+        let is_listed = |key: &ClusterKey| namespace.is_none_or(|namespace| key.namespace == namespace);
+        let mut concerned: Vec<ClusterKey> = all.keys().filter(|key| is_listed(key)).chain(fresh.keys()).cloned().collect();
+        all.retain(|key, _| !is_listed(key));
+        all.extend(fresh);
         concerned.sort();
         concerned.dedup();
         concerned
@@ -138,51 +159,56 @@ fn cluster_of<K: ResourceExt>(object: &K) -> Option<ClusterKey> {
 }
 
 /// Keeps an index up to date until it is dropped, and tells which clusters are touched. `keep`
-/// turns an object into what is kept of it.
-pub async fn follow<K, T>(api: Api<K>, index: Arc<Index<T>>, touched: mpsc::UnboundedSender<ClusterKey>, keep: fn(K) -> T)
-where
+/// turns an object into what is kept of it. The index was told before to expect one more list.
+pub async fn follow<K, T>(
+    watch: (WatchName, WatchHealth),
+    api: Api<K>,
+    index: Arc<Index<T>>,
+    touched: mpsc::UnboundedSender<ClusterKey>,
+    keep: fn(K) -> T,
+) where
     K: Resource<DynamicType: Clone + Default + Debug> + Clone + Debug + DeserializeOwned + Send + 'static,
     T: Send + Sync + 'static,
 {
-    // Below the 240 s after which some load balancers drop an idle connection without a word.
-    let config = watcher::Config::default().labels(labels::CLUSTER).timeout(200).page_size(500);
-    let mut fresh: BTreeMap<ClusterKey, Objects<T>> = BTreeMap::new();
-    let mut events = watcher::watcher(api, config).default_backoff().boxed();
-    loop {
-        match events.try_next().await {
-            Ok(Some(event)) => {
-                for cluster in absorb(&index, &mut fresh, event, keep) {
-                    // Nobody listens any more only when the controller ends.
-                    let _ = touched.unbounded_send(cluster);
-                }
-            }
-            Ok(None) => return,
-            Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "a watch failed and is taken up again"),
+    let (name, health) = watch;
+    let config = kit::config().labels(labels::CLUSTER);
+    let mut listing = Listing { namespace: name.namespace.clone(), fresh: BTreeMap::new(), is_complete: false };
+    let handle = |event| {
+        for cluster in absorb(&index, &mut listing, event, keep) {
+            // Nobody listens any more only when the controller ends.
+            let _ = touched.unbounded_send(cluster);
         }
-    }
+        ControlFlow::Continue(())
+    };
+    kit::drive(name, || watcher::watcher(api.clone(), config.clone()), health, handle).await;
 }
 
-fn absorb<K: ResourceExt, T>(
-    index: &Index<T>,
-    fresh: &mut BTreeMap<ClusterKey, Objects<T>>,
-    event: Event<K>,
-    keep: fn(K) -> T,
-) -> Vec<ClusterKey> {
+/// A list under way.
+struct Listing<T> {
+    namespace: Option<String>,
+    fresh: BTreeMap<ClusterKey, Objects<T>>,
+    /// It was complete once.
+    is_complete: bool,
+}
+
+fn absorb<K: ResourceExt, T>(index: &Index<T>, listing: &mut Listing<T>, event: Event<K>, keep: fn(K) -> T) -> Vec<ClusterKey> {
     match event {
         Event::Init => {
-            fresh.clear();
+            listing.fresh.clear();
             Vec::new()
         }
         Event::InitApply(object) => {
             if let Some(cluster) = cluster_of(&object) {
                 let name = object.name_any();
-                fresh.entry(cluster).or_default().insert(name, Entry::new(object, keep));
+                listing.fresh.entry(cluster).or_default().insert(name, Entry::new(object, keep));
             }
             Vec::new()
         }
         Event::InitDone => {
-            let concerned = index.replace(std::mem::take(fresh));
-            index.synced.send_replace(true);
+            let concerned = index.replace(listing.namespace.as_deref(), std::mem::take(&mut listing.fresh));
+            if !std::mem::replace(&mut listing.is_complete, true) {
+                index.lists.send_modify(|lists| lists.complete += 1);
+            }
             concerned
         }
         Event::Apply(object) => {
@@ -255,13 +281,17 @@ mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::runtime::watcher::Event;
 
-    use super::{ClusterKey, Index, Stamp, absorb};
+    use super::{ClusterKey, Index, Listing, Stamp, absorb};
 
     fn object(cluster: &str, name: &str, version: &str) -> ConfigMap {
         serde_json::from_value(serde_json::json!({
             "metadata": {"namespace": "n", "name": name, "resourceVersion": version, "uid": name, "labels": {"doris-operator.dev/cluster": cluster}}
         }))
         .expect("a ConfigMap")
+    }
+
+    fn listing(namespace: Option<&str>) -> Listing<Stamp> {
+        Listing { namespace: namespace.map(str::to_owned), fresh: BTreeMap::new(), is_complete: false }
     }
 
     fn key(name: &str) -> ClusterKey {
@@ -274,8 +304,8 @@ mod tests {
 
     #[test]
     fn objects_are_found_by_the_cluster_they_are_labelled_with() {
-        let (index, mut fresh) = (Index::<Stamp>::default(), BTreeMap::new());
-        let mut see = |event| absorb(&index, &mut fresh, event, |object: ConfigMap| Stamp::of(&object));
+        let (index, mut listing) = (Index::<Stamp>::default(), listing(None));
+        let mut see = |event| absorb(&index, &mut listing, event, |object: ConfigMap| Stamp::of(&object));
         assert_eq!(see(Event::Apply(object("a", "x", "1"))), [key("a")]);
         assert_eq!(see(Event::Apply(object("b", "y", "2"))), [key("b")]);
         assert_eq!(see(Event::Apply(object("a", "x", "3"))), [key("a")]);
@@ -287,23 +317,47 @@ mod tests {
 
     #[test]
     fn an_event_that_our_own_write_has_overtaken_is_not_believed() {
-        let (index, mut fresh) = (Index::<Stamp>::default(), BTreeMap::new());
+        let (index, mut listing) = (Index::<Stamp>::default(), listing(None));
         index.put(&key("a"), object("a", "x", "9"), |object| Stamp::of(&object));
-        absorb(&index, &mut fresh, Event::Apply(object("a", "x", "7")), |object: ConfigMap| Stamp::of(&object));
+        absorb(&index, &mut listing, Event::Apply(object("a", "x", "7")), |object: ConfigMap| Stamp::of(&object));
         assert_eq!(stamps(&index, "a"), ["x@9"]);
-        absorb(&index, &mut fresh, Event::Apply(object("a", "x", "10")), |object: ConfigMap| Stamp::of(&object));
+        absorb(&index, &mut listing, Event::Apply(object("a", "x", "10")), |object: ConfigMap| Stamp::of(&object));
         assert_eq!(stamps(&index, "a"), ["x@10"]);
     }
 
     #[test]
     fn a_new_list_replaces_all_and_touches_those_that_lost_an_object() {
-        let (index, mut fresh) = (Index::<Stamp>::default(), BTreeMap::new());
-        let mut see = |event| absorb(&index, &mut fresh, event, |object: ConfigMap| Stamp::of(&object));
+        let (index, mut listing) = (Index::<Stamp>::default(), listing(None));
+        let mut see = |event| absorb(&index, &mut listing, event, |object: ConfigMap| Stamp::of(&object));
         see(Event::Apply(object("gone", "x", "1")));
         see(Event::Init);
         see(Event::InitApply(object("new", "y", "2")));
         assert_eq!(see(Event::InitDone), [key("gone"), key("new")]);
         assert!(stamps(&index, "gone").is_empty());
-        assert!(*index.synced.borrow());
+    }
+
+    #[test]
+    fn a_list_of_one_namespace_leaves_the_others_and_all_are_waited_for() {
+        let index = Index::<Stamp>::default();
+        let mut lists = ["n", "other"].map(|namespace| {
+            index.expect_list();
+            listing(Some(namespace))
+        });
+        assert!(!index.is_synced(), "nothing was listed yet");
+        let mut complete = |index: &Index<Stamp>, which: usize, objects: &[ConfigMap]| {
+            let mut see = |event| absorb(index, &mut lists[which], event, |object: ConfigMap| Stamp::of(&object));
+            see(Event::Init);
+            for object in objects {
+                see(Event::InitApply(object.clone()));
+            }
+            see(Event::InitDone)
+        };
+        complete(&index, 0, &[object("a", "x", "1")]);
+        assert!(!index.is_synced(), "one namespace is not all of them");
+        complete(&index, 0, &[object("a", "x", "1")]);
+        assert!(!index.is_synced(), "the same list again is no other one");
+        assert_eq!(complete(&index, 1, &[]), []);
+        assert!(index.is_synced());
+        assert_eq!(stamps(&index, "a"), ["x@1"]);
     }
 }

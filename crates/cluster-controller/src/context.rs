@@ -9,13 +9,15 @@ use controller_kit::discovery::ServerAbilities;
 use controller_kit::events::Recorder;
 use controller_kit::leadership::WriteGate;
 use controller_kit::metrics::Metrics;
-use doris_api::labels;
+use controller_kit::server::Endpoints;
+use controller_kit::watch::WatchHealth;
+use doris_api::{DorisCluster, labels};
 use doris_client::{Journals, Password, Transport, generate_password};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::Client;
+use kube::{Client, Resource as _};
 use tokio::time::Instant;
 
 use crate::act::accounts::UserPasswords;
@@ -155,6 +157,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Numbers.
     pub metrics: Arc<Metrics>,
+    /// How the watches fare.
+    pub watches: WatchHealth,
     /// Randomness for ids and passwords.
     random: Mutex<fastrand::Rng>,
     memories: Mutex<BTreeMap<ClusterKey, Arc<tokio::sync::Mutex<Memory>>>>,
@@ -167,6 +171,7 @@ impl Context {
         let shared = (clock.clone(), gate.clone(), metrics.clone());
         let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance, abilities.has_events_v1(), shared);
         let applier = Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), clock.clone());
+        let watches = WatchHealth::new(clock.clone(), metrics.clone());
         let random = Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));
         Self {
             client,
@@ -179,9 +184,17 @@ impl Context {
             operator_namespace: None,
             recorder,
             metrics,
+            watches,
             random,
             memories: Mutex::default(),
         }
+    }
+
+    /// What the health and metrics server tells.
+    pub fn endpoints(self: &Arc<Self>) -> Endpoints {
+        let ctx = self.clone();
+        let ready = Arc::new(move || if ctx.caches.are_filled() { Ok(()) } else { Err("the caches are being filled".to_owned()) });
+        Endpoints { metrics: self.metrics.clone(), watches: self.watches.clone(), ready }
     }
 
     /// What is remembered of a cluster.
@@ -192,7 +205,7 @@ impl Context {
     /// Forgets a cluster that is gone.
     pub fn forget(&self, cluster: &ClusterKey) {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster);
-        self.applier.forget(&cluster.namespace, &cluster.name);
+        self.applier.forget(&DorisCluster::kind(&()), &cluster.namespace, &cluster.name);
     }
 
     /// A new password.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use controller_kit::apply::{ApplyError, StatusWrite};
 use controller_kit::events::{Happening, Severity};
 use controller_kit::report::{Failures, ReconcileError as _, full_text};
-use controller_kit::watch::Capped;
+use controller_kit::watch::{self as kit, WatchHealth, WatchName};
 use doris_api::conditions::{READY, STALLED, reason};
 use doris_api::{DorisCluster, DorisClusterStatus};
 use futures::channel::mpsc;
@@ -16,10 +16,11 @@ use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, 
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{Api, PartialObjectMeta};
+use kube::runtime::Controller;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Controller, watcher};
 use kube::{Resource, ResourceExt as _};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +57,17 @@ pub struct Settings {
 struct Shared {
     ctx: Arc<Context>,
     failures: Failures,
+    /// Rounds at the same time, over all namespaces.
+    permits: Semaphore,
+}
+
+impl Shared {
+    /// Forgets a cluster that is gone or goes.
+    fn forget(&self, name: &str, namespace: Option<&str>) {
+        let key = ClusterKey { namespace: namespace.unwrap_or_default().to_owned(), name: name.to_owned() };
+        self.ctx.forget(&key);
+        self.failures.forget(&format!("{}/{}", key.namespace, key.name));
+    }
 }
 
 /// Fills the caches, waits for its turn to lead, and runs until it is told to stop; rounds under
@@ -72,26 +84,81 @@ pub async fn run(ctx: Arc<Context>, settings: Settings, turn: impl Future<Output
         () = ready => {}
         () = stop.cancelled() => return,
     }
-    let shared = Arc::new(Shared { ctx: ctx.clone(), failures: Failures::new(settings.seed) });
-    // The cluster kind itself is watched by the controller, in one namespace or in all.
-    let clusters: Api<DorisCluster> = match settings.namespaces.as_slice() {
-        [one] => Api::namespaced(ctx.client.clone(), one),
-        _ => Api::all(ctx.client.clone()),
-    };
-    let stopped = stop.clone();
-    Controller::new(clusters, watcher::Config::default().timeout(200).page_size(500))
-        .reconcile_on(requests(queue))
-        .trigger_backoff(Capped::up_to(Duration::from_secs(2)))
-        .with_config(kube::runtime::controller::Config::default().concurrency(settings.concurrency).debounce(Duration::from_millis(100)))
-        .graceful_shutdown_on(async move { stopped.cancelled().await })
-        .run(reconcile, |_, error, _| Action::requeue(error.again_in), shared)
-        .for_each(|result| async move {
-            if let Err(error) = result {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a round ended early");
-            }
-        })
-        .await;
+    let permits = Semaphore::new(settings.concurrency.into());
+    let limit = settings.concurrency;
+    let shared = Arc::new(Shared { ctx: ctx.clone(), failures: Failures::new(settings.seed), permits });
+    // Ends the watches of clusters also when this future is dropped.
+    let ending = stop.child_token();
+    let _ends = ending.clone().drop_guard();
+    let mut queues = Queues::default();
+    let controllers: Vec<_> =
+        places(&settings).into_iter().map(|place| control(&shared, (place, limit), queues.open(place), ending.clone())).collect();
+    tokio::select! {
+        _ = futures::future::join_all(controllers) => {}
+        () = queues.sort(queue) => {}
+    }
     watches.shutdown().await;
+}
+
+/// The namespaces to look after; `None` is all of them.
+fn places(settings: &Settings) -> Vec<Option<&str>> {
+    if settings.namespaces.is_empty() {
+        return vec![None];
+    }
+    settings.namespaces.iter().map(|namespace| Some(namespace.as_str())).collect()
+}
+
+/// Where the clusters that are touched are queued: a controller for each namespace, or one for all.
+#[derive(Default)]
+struct Queues(Vec<(Option<String>, mpsc::UnboundedSender<ClusterKey>)>);
+
+impl Queues {
+    fn open(&mut self, place: Option<&str>) -> mpsc::UnboundedReceiver<ClusterKey> {
+        let (sender, receiver) = mpsc::unbounded();
+        self.0.push((place.map(str::to_owned), sender));
+        receiver
+    }
+
+    /// Hands every cluster to the controller of its namespace.
+    async fn sort(&self, mut touched: mpsc::UnboundedReceiver<ClusterKey>) {
+        while let Some(key) = touched.next().await {
+            for (place, sender) in &self.0 {
+                if place.as_ref().is_none_or(|place| *place == key.namespace) {
+                    // A controller ends only when the process does.
+                    let _ = sender.unbounded_send(key.clone());
+                }
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Works on the clusters of one namespace, or of all. The cluster kind is watched like every other:
+/// kube's own watch would pause the queue whenever it fails.
+fn control(
+    shared: &Arc<Shared>,
+    (place, concurrency): (Option<&str>, u16),
+    queue: mpsc::UnboundedReceiver<ClusterKey>,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + use<> {
+    let ctx = &shared.ctx;
+    let name = WatchName::new("dorisclusters", place);
+    let (store, clusters) = kit::watch_main(name, api::<DorisCluster>(ctx, place), kit::config(), ctx.watches.clone(), stop.clone());
+    let shared = shared.clone();
+    let for_gone = shared.clone();
+    Controller::for_stream(clusters, store)
+        .reconcile_on(requests(queue))
+        .with_config(kube::runtime::controller::Config::default().concurrency(concurrency).debounce(Duration::from_millis(100)))
+        .graceful_shutdown_on(stop.cancelled_owned())
+        .run(reconcile, |_, error, _| Action::requeue(error.again_in), shared)
+        .for_each(move |result| {
+            match result {
+                Ok(_) => {}
+                Err(kube::runtime::controller::Error::ObjectNotFound(gone)) => for_gone.forget(&gone.name, gone.namespace.as_deref()),
+                Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "a round ended early"),
+            }
+            std::future::ready(())
+        })
 }
 
 fn requests(queue: mpsc::UnboundedReceiver<ClusterKey>) -> impl Stream<Item = ObjectRef<DorisCluster>> {
@@ -101,24 +168,24 @@ fn requests(queue: mpsc::UnboundedReceiver<ClusterKey>) -> impl Stream<Item = Ob
 /// One watch a kind and namespace, each in a task of its own.
 fn follow_everything(ctx: &Context, settings: &Settings, touched: &mpsc::UnboundedSender<ClusterKey>, watches: &mut JoinSet<()>) {
     let caches = &ctx.caches;
-    let mut places: Vec<Option<&str>> = settings.namespaces.iter().map(|namespace| Some(namespace.as_str())).collect();
-    if places.is_empty() {
-        places.push(None);
-    }
-    for place in places {
+    for place in places(settings) {
         let touch = || touched.clone();
-        watches.spawn(cache::follow(api::<Pod>(ctx, place), caches.pods.clone(), touch(), cache::slim_pod));
-        watches.spawn(cache::follow(api::<PersistentVolumeClaim>(ctx, place), caches.claims.clone(), touch(), cache::slim_claim));
-        watches.spawn(cache::follow(api::<StatefulSet>(ctx, place), caches.sets.clone(), touch(), |set| SetView::of(&set)));
-        watches.spawn(stamps::<Service>(ctx, place, &caches.services, touch()));
-        watches.spawn(stamps::<ConfigMap>(ctx, place, &caches.config_maps, touch()));
-        watches.spawn(stamps::<Secret>(ctx, place, &caches.secrets, touch()));
+        let watch = |what| (WatchName::new(what, place), ctx.watches.clone());
+        watches.spawn(following(watch("pods"), api::<Pod>(ctx, place), &caches.pods, touch(), cache::slim_pod));
+        let claims = api::<PersistentVolumeClaim>(ctx, place);
+        watches.spawn(following(watch("persistentvolumeclaims"), claims, &caches.claims, touch(), cache::slim_claim));
+        let sets = api::<StatefulSet>(ctx, place);
+        watches.spawn(following(watch("statefulsets"), sets, &caches.sets, touch(), |set| SetView::of(&set)));
+        watches.spawn(stamps::<Service>(ctx, place, watch("services"), &caches.services, touch()));
+        watches.spawn(stamps::<ConfigMap>(ctx, place, watch("configmaps"), &caches.config_maps, touch()));
+        watches.spawn(stamps::<Secret>(ctx, place, watch("secrets"), &caches.secrets, touch()));
+        let budgets = watch("poddisruptionbudgets");
         if build::budget_api_version(ctx.kubernetes_minor) == "policy/v1" {
-            watches.spawn(stamps::<PodDisruptionBudget>(ctx, place, &caches.budgets, touch()));
+            watches.spawn(stamps::<PodDisruptionBudget>(ctx, place, budgets, &caches.budgets, touch()));
         } else {
-            watches.spawn(stamps::<build::OldBudget>(ctx, place, &caches.budgets, touch()));
+            watches.spawn(stamps::<build::OldBudget>(ctx, place, budgets, &caches.budgets, touch()));
         }
-        watches.spawn(stamps::<NetworkPolicy>(ctx, place, &caches.policies, touch()));
+        watches.spawn(stamps::<NetworkPolicy>(ctx, place, watch("networkpolicies"), &caches.policies, touch()));
     }
 }
 
@@ -129,10 +196,27 @@ where
     place.map_or_else(|| Api::all(ctx.client.clone()), |namespace| Api::namespaced(ctx.client.clone(), namespace))
 }
 
+/// Tells the index at once, before anybody can take it for complete, that one more list comes.
+fn following<K, T>(
+    watch: (WatchName, WatchHealth),
+    api: Api<K>,
+    index: &Arc<Index<T>>,
+    touched: mpsc::UnboundedSender<ClusterKey>,
+    keep: fn(K) -> T,
+) -> impl Future<Output = ()> + use<K, T>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned + Send + 'static,
+    T: Send + Sync + 'static,
+{
+    index.expect_list();
+    cache::follow(watch, api, index.clone(), touched, keep)
+}
+
 /// Follows the metadata of a kind: of objects that we only write, the version is enough.
 fn stamps<K>(
     ctx: &Context,
     place: Option<&str>,
+    watch: (WatchName, WatchHealth),
     index: &Arc<Index<Stamp>>,
     touched: mpsc::UnboundedSender<ClusterKey>,
 ) -> impl Future<Output = ()> + use<K>
@@ -140,7 +224,7 @@ where
     K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + Send + 'static,
 {
     let api: Api<PartialObjectMeta<K>> = api(ctx, place);
-    cache::follow(api, index.clone(), touched, |object| Stamp::of(&object))
+    following(watch, api, index, touched, |object| Stamp::of(&object))
 }
 
 /// A decision on a half-filled cache would take what is there for missing.
@@ -169,11 +253,12 @@ async fn reconcile(cluster: Arc<DorisCluster>, shared: Arc<Shared>) -> Result<Ac
     let name = format!("{}/{}", key.namespace, key.name);
     if cluster.metadata.deletion_timestamp.is_some() {
         // What goes is owned and goes by itself; identity and volumes stay.
-        shared.ctx.forget(&key);
-        shared.failures.forget(&name);
+        shared.forget(&key.name, Some(&key.namespace));
         return Ok(Action::await_change());
     }
     let fail = |error: &Error| Failed { text: full_text(error), again_in: shared.failures.after_error(&name, error.retry()) };
+    // Never closed: a round without a permit would only be one more at the same time.
+    let _permit = shared.permits.acquire().await.ok();
     let began = shared.ctx.clock.instant();
     let (facts, outcome) = round(&shared.ctx, &cluster, &key).await;
     // A process that just began has not watched the master yet: what is known of a ready cluster stays.

@@ -9,9 +9,7 @@ use controller_kit::clock::{Clock, SystemClock};
 use controller_kit::discovery::ServerAbilities;
 use controller_kit::lease::LeaderElector;
 use controller_kit::metrics::Metrics;
-use controller_kit::server::{self, Endpoints};
-use controller_kit::watch::WatchHealth;
-use controller_kit::{shutdown, telemetry};
+use controller_kit::{server, shutdown, telemetry, writes};
 use doris_client::{Deadlines, Transport, WireTransport};
 use kube::Client;
 use tokio_util::sync::CancellationToken;
@@ -48,25 +46,22 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
 /// Runs with a given way to Kubernetes and to Doris until it is told to stop or leadership is lost.
 pub async fn serve(client: Client, transport: Arc<dyn Transport>, arguments: Arguments, stop: CancellationToken) -> anyhow::Result<()> {
     let shared = &arguments.shared;
+    let metrics = Arc::new(Metrics::new("doris_operator"));
+    let client = writes::counted(client, metrics.clone());
     let abilities = ServerAbilities::discover(&client).await.context("the API server does not say what it can")?;
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let start = fastrand::u64(..);
     let elector = LeaderElector::new(client.clone(), shared.election(NAME, start), clock.clone());
     let leadership = elector.leadership();
-    let metrics = Arc::new(Metrics::new("doris_operator"));
-    let watches = WatchHealth::new(clock.clone(), metrics.clone());
     let gate = Arc::new(leadership.clone());
     let parts = Parts { client, transport, clock, gate, metrics: metrics.clone(), instance: shared.identity(NAME, start) };
     let mut ctx = Context::new(parts, &abilities, None);
     ctx.operator_namespace.clone_from(&arguments.own_namespace);
     let ctx = Arc::new(ctx);
 
-    let warm = ctx.clone();
-    let ready = Arc::new(move || if warm.caches.are_filled() { Ok(()) } else { Err("the caches are being filled".to_owned()) });
-    let (address, _) = server::serve(shared.listen, Endpoints { metrics: metrics.clone(), watches, ready }, stop.clone())
-        .await
-        .with_context(|| format!("cannot listen on {}", shared.listen))?;
+    let (address, _) =
+        server::serve(shared.listen, ctx.endpoints(), stop.clone()).await.with_context(|| format!("cannot listen on {}", shared.listen))?;
     tracing::info!(%address, kubernetes = format!("{}.{}", abilities.version.0, abilities.version.1), "started");
 
     let settings = Settings { namespaces: shared.namespaces.clone(), concurrency: shared.concurrency, seed: start };

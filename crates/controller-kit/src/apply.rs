@@ -68,6 +68,8 @@ pub enum StatusWrite {
 
 #[derive(Clone, Debug)]
 struct Memory {
+    /// Whose it is: its controlling owner, or itself.
+    of: String,
     sent: Hash,
     answered: Hash,
     uid: Option<String>,
@@ -126,6 +128,7 @@ impl Applier {
         let answered = to_value(&answer)?;
         let overridden = compare::overridden(&body, &answered);
         let memory = Memory {
+            of: owner_of(desired),
             sent,
             answered: hash_of_live(&answered),
             uid: answer.uid(),
@@ -176,6 +179,7 @@ impl Applier {
             }
         };
         let memory = Memory {
+            of: owner_of(object),
             sent,
             answered: Hash::default(),
             uid: answer.uid(),
@@ -187,10 +191,10 @@ impl Applier {
         Ok(outcome)
     }
 
-    /// Forgets everything about the objects of a namespace whose name begins so, for example after a cluster is gone.
-    pub fn forget(&self, namespace: &str, name_prefix: &str) {
-        let begins = format!("{namespace}/{name_prefix}");
-        self.lock().retain(|key, _| key.split_once(' ').is_none_or(|(_, rest)| !rest.starts_with(&begins)));
+    /// Forgets an object that is gone, and all that it controlled.
+    pub fn forget(&self, kind: &str, namespace: &str, name: &str) {
+        let gone = format!("{kind} {namespace}/{name}");
+        self.lock().retain(|_, memory| memory.of != gone);
     }
 
     /// Whether nothing has to be sent: the same was sent before, and the object is as it was answered.
@@ -214,6 +218,7 @@ impl Applier {
                     return Ok(None);
                 }
                 let memory = Memory {
+                    of: owner_of(cached),
                     sent,
                     answered,
                     uid: cached.uid(),
@@ -255,6 +260,12 @@ impl Applier {
 /// Names an object for people, logs and memory: `Kind namespace/name`.
 pub fn key_of<K: Child>(object: &K) -> String {
     format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// Names what an object goes with: its controlling owner, else itself.
+fn owner_of<K: Child>(object: &K) -> String {
+    let owner = object.owner_references().iter().find(|owner| owner.controller == Some(true));
+    owner.map_or_else(|| key_of(object), |owner| format!("{} {}/{}", owner.kind, object.namespace().unwrap_or_default(), owner.name))
 }
 
 fn to_value<K: Serialize>(object: &K) -> Result<Value, ApplyError> {

@@ -125,6 +125,27 @@ async fn after_a_restart_the_servers_record_spares_the_write() {
 }
 
 #[tokio::test]
+async fn who_is_gone_is_forgotten_and_no_namesake_is() {
+    let owned_by = |name: &str| -> ConfigMap {
+        let owner = json!([{"apiVersion": "v1", "kind": "Cluster", "name": name, "uid": "u", "controller": true}]);
+        let object = json!({"metadata": {"name": format!("{name}-fe"), "namespace": "ns", "ownerReferences": owner}, "data": {"k": "v"}});
+        serde_json::from_value(object).expect("a ConfigMap")
+    };
+    let fake = server(|_| ());
+    let applier = applier(&fake);
+    let (gone, other) = (owned_by("demo"), owned_by("demo-2"));
+    let mut seen = Vec::new();
+    for object in [&gone, &other] {
+        seen.push(applier.apply(object, None).await.expect("applied").object);
+    }
+    applier.forget("Cluster", "ns", "demo");
+    let is_remembered = |key: &str| applier.lock().contains_key(key);
+    assert!(!is_remembered("ConfigMap ns/demo-fe"), "it went with its owner");
+    assert!(is_remembered("ConfigMap ns/demo-2-fe"), "whose name merely begins so stays");
+    assert!(!applier.apply(&other, Some(&seen[1])).await.expect("applied").sent);
+}
+
+#[tokio::test]
 async fn nothing_is_sent_by_who_does_not_lead() {
     let fake = server(|_| ());
     let gate = Arc::new(Leadership::new(Arc::new(SystemClock)));

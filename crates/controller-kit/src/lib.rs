@@ -17,6 +17,7 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod text;
 pub mod watch;
+pub mod writes;
 
 #[cfg(test)]
 mod fake;

@@ -27,8 +27,9 @@ struct ByWatch {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByKind {
-    kind: &'static str,
+struct ByWrite {
+    resource: String,
+    verb: &'static str,
 }
 
 /// The numbers that every controller has, and a place for its own.
@@ -37,7 +38,8 @@ pub struct Metrics {
     reconciles: Family<ByController, Histogram, fn() -> Histogram>,
     errors: Family<ByReason, Counter>,
     watch_errors: Family<ByWatch, Counter>,
-    writes: Family<ByKind, Counter>,
+    watches_failing: Family<ByWatch, Gauge>,
+    writes: Family<ByWrite, Counter>,
     events_lost: Counter,
     leader: Gauge,
 }
@@ -49,16 +51,18 @@ impl Metrics {
         let reconciles = Family::<ByController, Histogram, fn() -> Histogram>::new_with_constructor(durations);
         let errors = Family::<ByReason, Counter>::default();
         let watch_errors = Family::<ByWatch, Counter>::default();
-        let writes = Family::<ByKind, Counter>::default();
+        let watches_failing = Family::<ByWatch, Gauge>::default();
+        let writes = Family::<ByWrite, Counter>::default();
         let events_lost = Counter::default();
         let leader = Gauge::default();
         registry.register_with_unit("reconcile_duration", "Time that a reconcile took", Unit::Seconds, reconciles.clone());
         registry.register("reconcile_errors", "Reconciles that failed, by reason", errors.clone());
         registry.register("watch_errors", "Failures of watches", watch_errors.clone());
-        registry.register("writes", "Requests sent that may change an object, by kind", writes.clone());
+        registry.register("watches_failing", "Watches that bring nothing but errors now", watches_failing.clone());
+        registry.register("writes", "Requests sent that may change an object, by resource and verb", writes.clone());
         registry.register("events_lost", "Events that could not be recorded", events_lost.clone());
         registry.register("leader", "1 while this process may write", leader.clone());
-        Self { registry: Mutex::new(registry), reconciles, errors, watch_errors, writes, events_lost, leader }
+        Self { registry: Mutex::new(registry), reconciles, errors, watch_errors, watches_failing, writes, events_lost, leader }
     }
 
     /// Adds metrics of a controller's own.
@@ -81,9 +85,14 @@ impl Metrics {
         self.watch_errors.get_or_create(&ByWatch { watch }).inc();
     }
 
-    /// A write was sent.
-    pub fn wrote(&self, kind: &'static str) {
-        self.writes.get_or_create(&ByKind { kind }).inc();
+    /// So many watches of a kind bring nothing but errors now.
+    pub fn watches_failing(&self, watch: &'static str, count: i64) {
+        self.watches_failing.get_or_create(&ByWatch { watch }).set(count);
+    }
+
+    /// A write was sent: `pods`, or `pods/status` with a subresource.
+    pub fn wrote(&self, resource: &str, verb: &'static str) {
+        self.writes.get_or_create(&ByWrite { resource: resource.to_owned(), verb }).inc();
     }
 
     /// An Event could not be recorded.

@@ -24,7 +24,7 @@ pub struct Endpoints {
     pub metrics: Arc<Metrics>,
     /// Behind `/healthz`: fails when a watch is dead, so that the process is restarted.
     pub watches: WatchHealth,
-    /// Behind `/readyz`.
+    /// Behind `/readyz`, which also fails while a watch has been failing for a while.
     pub ready: Readiness,
 }
 
@@ -59,6 +59,10 @@ async fn healthz(State(endpoints): State<Endpoints>) -> Response {
 }
 
 async fn readyz(State(endpoints): State<Endpoints>) -> Response {
+    let stale = endpoints.watches.stale();
+    if !stale.is_empty() {
+        return (StatusCode::SERVICE_UNAVAILABLE, format!("what is known of these is old: {}", stale.join(", "))).into_response();
+    }
     match (endpoints.ready)() {
         Ok(()) => "ok".into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason).into_response(),

@@ -4,98 +4,83 @@
 //! fails. Here each watch runs in its own task with its own back-off; what reaches the controller
 //! never fails.
 
-use std::collections::BTreeMap;
+mod backoff;
+mod health;
+
 use std::fmt::Debug;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::channel::mpsc;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use kube::runtime::reflector::{self, ObjectRef, Store};
-use kube::runtime::utils::Backoff;
+use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
-use crate::metrics::Metrics;
+use crate::report::full_text;
+
+pub use backoff::Capped;
+pub use health::{WatchHealth, WatchName};
 
 /// Below the idle limit of load balancers, so that a dead connection is noticed.
 const WATCH_SECONDS: u32 = 200;
 const PAGE: u32 = 200;
+/// Between two pages of a list.
+const LIST_PATIENCE: Duration = Duration::from_mins(1);
+/// Between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// How a kind is watched: short enough for load balancers, in pages.
 pub fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS).page_size(PAGE)
 }
 
-/// Waits that double from 200 ms up to a limit, and begin again after a success.
-#[derive(Clone, Debug)]
-pub struct Capped {
-    next: Duration,
-    longest: Duration,
-}
-
-impl Capped {
-    const FIRST: Duration = Duration::from_millis(200);
-
-    /// Waits at most so long.
-    pub fn up_to(longest: Duration) -> Self {
-        Self { next: Self::FIRST, longest }
-    }
-}
-
-impl Iterator for Capped {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        let wait = self.next.min(self.longest);
-        self.next = wait.saturating_mul(2);
-        Some(wait)
-    }
-}
-
-impl Backoff for Capped {
-    fn reset(&mut self) {
-        self.next = Self::FIRST;
-    }
-}
-
-/// How the watches fare. Liveness fails when one brings nothing but errors for ten minutes.
-#[derive(Clone)]
-pub struct WatchHealth {
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-    failing_since: Arc<Mutex<BTreeMap<&'static str, Instant>>>,
-}
-
-impl WatchHealth {
-    const PATIENCE: Duration = Duration::from_mins(10);
-
-    /// All is well at first.
-    pub fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        Self { clock, metrics, failing_since: Arc::default() }
-    }
-
-    /// The watches that brought nothing but errors for too long.
-    pub fn dead(&self) -> Vec<&'static str> {
-        let now = self.clock.instant();
-        let failing = self.failing_since.lock().unwrap_or_else(PoisonError::into_inner);
-        failing.iter().filter(|(_, since)| now.duration_since(**since) >= Self::PATIENCE).map(|(name, _)| *name).collect()
-    }
-
-    fn well(&self, watch: &'static str) {
-        self.failing_since.lock().unwrap_or_else(PoisonError::into_inner).remove(watch);
-    }
-
-    fn failed(&self, watch: &'static str, error: &watcher::Error) {
-        self.metrics.watch_failed(watch);
-        tracing::warn!(watch, error = %error, "a watch failed and is tried again");
-        let now = self.clock.instant();
-        self.failing_since.lock().unwrap_or_else(PoisonError::into_inner).entry(watch).or_insert(now);
+/// Follows one watch until nobody wants its events any more, with a back-off and a record of its own.
+///
+/// `begin` opens the watch anew; `handle` gets every event in order. A list that brings nothing for a minute
+/// counts as failed and is begun again: kube itself waits for it without end.
+pub async fn drive<K, S>(name: WatchName, begin: impl Fn() -> S, health: WatchHealth, mut handle: impl FnMut(Event<K>) -> ControlFlow<()>)
+where
+    S: Stream<Item = watcher::Result<Event<K>>> + Send,
+{
+    let mut events = Box::pin(begin());
+    let mut backoff = Capped::up_to(LONGEST_WAIT);
+    let mut is_listing = true;
+    loop {
+        let next = if is_listing {
+            tokio::time::timeout(LIST_PATIENCE, events.try_next()).await
+        } else {
+            // Quiet is what a watch usually is; kube renews it below its time limit.
+            Ok(events.try_next().await)
+        };
+        let error = match next {
+            Ok(Ok(None)) => return,
+            Ok(Ok(Some(event))) => {
+                is_listing = matches!(event, Event::Init | Event::InitApply(_));
+                // A list that begins proves nothing: it begins before the server was asked. (kube's own
+                // back-off would begin anew with it.)
+                if !matches!(event, Event::Init) {
+                    backoff.reset();
+                    health.well(&name);
+                }
+                if handle(event).is_break() {
+                    return;
+                }
+                continue;
+            }
+            Ok(Err(error)) => full_text(&error),
+            Err(_) => {
+                events = Box::pin(begin());
+                format!("a list brought nothing for {} s", LIST_PATIENCE.as_secs())
+            }
+        };
+        health.failed(&name, error);
+        tokio::time::sleep(backoff.next().unwrap_or(LONGEST_WAIT)).await;
     }
 }
 
@@ -104,7 +89,7 @@ impl WatchHealth {
 /// `interested` tells for an object which others have to be looked at; they come out of the stream, also
 /// for an object that was deleted while no watch was open. The task ends with `stop`.
 pub fn watch<K, T, I>(
-    name: &'static str,
+    name: WatchName,
     api: Api<K>,
     config: watcher::Config,
     health: WatchHealth,
@@ -120,55 +105,36 @@ where
     let (reader, mut writer) = reflector::store();
     let (sender, receiver) = mpsc::unbounded();
     let store = reader.clone();
+    let mut listed: Vec<K> = Vec::new();
+    let handle = move |event: Event<K>| {
+        let before = if matches!(event, Event::InitDone) { store.state() } else { Vec::new() };
+        writer.apply_watcher_event(&event);
+        let touched: Vec<K> = match event {
+            Event::Init => {
+                listed.clear();
+                Vec::new()
+            }
+            // The store shows a list only when it is complete.
+            Event::InitApply(object) => {
+                listed.push(object);
+                Vec::new()
+            }
+            Event::InitDone => std::mem::take(&mut listed).into_iter().chain(gone(before, &store)).collect(),
+            Event::Apply(object) | Event::Delete(object) => vec![object],
+        };
+        for one in touched.iter().flat_map(&interested) {
+            // The controller is gone: this process ends.
+            if sender.unbounded_send(one).is_err() {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    };
     tokio::spawn(async move {
-        let events = watcher::watcher(api, config);
-        let mut backoff = Capped::up_to(Duration::from_secs(30));
-        tokio::pin!(events);
-        let mut listed: Vec<K> = Vec::new();
-        loop {
-            let event = tokio::select! {
-                () = stop.cancelled() => return,
-                event = events.try_next() => event,
-            };
-            let event = match event {
-                Ok(Some(event)) => event,
-                Ok(None) => return,
-                Err(error) => {
-                    health.failed(name, &error);
-                    let wait = backoff.next().unwrap_or(Capped::FIRST);
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(wait) => continue,
-                    }
-                }
-            };
-            // A list that begins proves nothing: it begins before the server was asked. (kube's own
-            // back-off would begin anew with it.)
-            if !matches!(event, Event::Init) {
-                backoff.reset();
-                health.well(name);
-            }
-            let before = if matches!(event, Event::InitDone) { store.state() } else { Vec::new() };
-            writer.apply_watcher_event(&event);
-            let touched: Vec<K> = match event {
-                Event::Init => {
-                    listed.clear();
-                    Vec::new()
-                }
-                // The store shows a list only when it is complete.
-                Event::InitApply(object) => {
-                    listed.push(object);
-                    Vec::new()
-                }
-                Event::InitDone => std::mem::take(&mut listed).into_iter().chain(gone(before, &store)).collect(),
-                Event::Apply(object) | Event::Delete(object) => vec![object],
-            };
-            for one in touched.iter().flat_map(&interested) {
-                // The controller is gone: this process ends.
-                if sender.unbounded_send(one).is_err() {
-                    return;
-                }
-            }
+        let begin = || watcher::watcher(api.clone(), config.clone());
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = drive(name, begin, health, handle) => {}
         }
     });
     (reader, receiver)
@@ -186,7 +152,7 @@ where
 /// The main kind of a controller: the objects themselves, in the form that `Controller::for_stream`
 /// takes after a filter such as `predicates::generation.combine(predicates::finalizers)`.
 pub fn watch_main<K>(
-    name: &'static str,
+    name: WatchName,
     api: Api<K>,
     config: watcher::Config,
     health: WatchHealth,

@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Capped, WatchHealth, config, watch};
+use super::{WatchHealth, WatchName, config, watch};
 use crate::clock::SystemClock;
 use crate::fake::{Asked, Fake, refusal};
 use crate::metrics::Metrics;
@@ -38,7 +38,8 @@ async fn what_went_while_no_watch_was_open_is_told_too() {
     });
     let stop = CancellationToken::new();
     let api: Api<ConfigMap> = Api::namespaced(fake.client(), "ns");
-    let (store, mut names) = watch("config-maps", api, config(), health(), stop.clone(), |object: &ConfigMap| Some(object.name_any()));
+    let (store, mut names) =
+        watch(WatchName::new("configmaps", None), api, config(), health(), stop.clone(), |object: &ConfigMap| Some(object.name_any()));
     let mut seen = Vec::new();
     while seen.len() < 4 {
         seen.push(names.next().await.expect("goes on"));
@@ -54,18 +55,38 @@ async fn a_watch_that_only_fails_is_dead_after_ten_minutes() {
     let health = health();
     let api: Api<ConfigMap> = Api::namespaced(fake.client(), "ns");
     let stop = CancellationToken::new();
-    let (_store, _names) = watch("config-maps", api, config(), health.clone(), stop.clone(), |_: &ConfigMap| None::<()>);
-    tokio::time::sleep(Duration::from_secs(590)).await;
+    let (_store, _names) =
+        watch(WatchName::new("configmaps", None), api, config(), health.clone(), stop.clone(), |_: &ConfigMap| None::<()>);
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(health.stale().is_empty(), "{:?}", health.stale());
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(health.stale()[0].starts_with("configmaps (for ") && health.stale()[0].contains("no right"), "{:?}", health.stale());
+    tokio::time::sleep(Duration::from_secs(550)).await;
     assert!(health.dead().is_empty());
     tokio::time::sleep(Duration::from_secs(40)).await;
-    assert_eq!(health.dead(), ["config-maps"]);
+    assert_eq!(health.dead().len(), 1);
     assert!(fake.asked().len() < 40, "it backs off: {}", fake.asked().len());
     stop.cancel();
 }
 
-#[test]
-fn waits_double_up_to_the_limit() {
-    let waits: Vec<u64> =
-        Capped::up_to(Duration::from_secs(2)).take(6).map(|wait| u64::try_from(wait.as_millis()).expect("small")).collect();
-    assert_eq!(waits, [200, 400, 800, 1600, 2000, 2000]);
+/// A server that takes requests and answers none.
+fn silent() -> kube::Client {
+    let never = tower::service_fn(|_: http::Request<kube::client::Body>| {
+        std::future::pending::<Result<http::Response<kube::client::Body>, std::convert::Infallible>>()
+    });
+    kube::Client::new(never, "ns")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_is_never_answered_is_dead_too() {
+    let health = health();
+    let api: Api<ConfigMap> = Api::namespaced(silent(), "ns");
+    let stop = CancellationToken::new();
+    let name = WatchName::new("configmaps", Some("ns"));
+    let (_store, _names) = watch(name, api, config(), health.clone(), stop.clone(), |_: &ConfigMap| None::<()>);
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    assert!(health.stale()[0].starts_with("configmaps of namespace ns (for "), "{:?}", health.stale());
+    tokio::time::sleep(Duration::from_mins(11)).await;
+    assert_eq!(health.dead().len(), 1, "{:?}", health.stale());
+    stop.cancel();
 }

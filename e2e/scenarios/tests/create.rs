@@ -6,3 +6,5 @@ mod basic;
 mod components;
 #[path = "create/spec.rs"]
 mod spec;
+#[path = "create/watches.rs"]
+mod watches;

@@ -12,6 +12,7 @@ use kube::api::{Api, DeleteParams};
 use kube::{Client, ResourceExt as _};
 use scenarios::demo::progress::{is_ready, why_not_ready};
 use scenarios::demo::{ControllerProcess, Settings, Stand, Start, manifest};
+use scenarios::scale::scrape::scrape;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -31,6 +32,7 @@ async fn create_basic_over_the_wire() {
     let frontend = stand.nodes.address("default", &names::pod("demo", Component::Fe, 0)).expect("an address");
     let password = root_password(&stand.client).await;
     a_foreign_client_sees_all_members(frontend, &password).await;
+    every_write_is_counted(&controller).await;
     a_deleted_backend_comes_back_as_the_same_member(&stand.client, &controller).await;
 
     let directory = stand.kubeconfig().parent().map(Path::to_owned).expect("a directory");
@@ -58,6 +60,29 @@ async fn until(client: &Client, controller: &ControllerProcess, what: &str, hold
     if awaited.is_err() {
         let why = clusters.get("demo").await.map_or_else(|error| error.to_string(), |cluster| why_not_ready(&cluster));
         panic!("not {what}: {why}\n{}", controller.tail());
+    }
+}
+
+/// Appliers, Leases, status, Events and single writes alike: no kind of write goes uncounted.
+async fn every_write_is_counted(controller: &ControllerProcess) {
+    let metrics = scrape(controller.metrics()).await.expect("metrics");
+    let count = |resource: &str, verb: &str| -> u64 {
+        let line = format!("doris_operator_writes_total{{resource=\"{resource}\",verb=\"{verb}\"}} ");
+        metrics.lines().find_map(|found| found.strip_prefix(&line)?.parse().ok()).unwrap_or(0)
+    };
+    for (resource, verb, least) in [
+        ("statefulsets", "apply", 2),
+        ("services", "apply", 4),
+        ("configmaps", "apply", 4),
+        ("poddisruptionbudgets", "apply", 2),
+        ("networkpolicies", "apply", 1),
+        ("secrets", "create", 1),
+        ("secrets", "update", 2),
+        ("pods", "apply", 3),
+        ("dorisclusters/status", "apply", 2),
+        ("leases", "create", 1),
+    ] {
+        assert!(count(resource, verb) >= least, "{verb} of {resource}: {} in\n{metrics}", count(resource, verb));
     }
 }
 
