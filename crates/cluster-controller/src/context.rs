@@ -115,6 +115,8 @@ pub struct Memory {
     pub told: Option<Finding>,
     /// When the status was last written.
     pub reported_at: Option<Instant>,
+    /// Masters that could not write.
+    pub proof: crate::round::ProofMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }

@@ -3,6 +3,7 @@
 mod birth;
 mod founded;
 mod founding;
+mod proof;
 mod workers;
 
 use std::net::IpAddr;
@@ -10,6 +11,7 @@ use std::net::IpAddr;
 use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster, names, ports};
 use doris_client::FrontendTarget;
+use tokio::time::Instant;
 
 use crate::act::accounts::UserPasswords;
 use crate::act::children::{self, Stage};
@@ -23,12 +25,16 @@ use crate::observe::pods::{self, Place};
 use crate::report::{Facts, Finding};
 use crate::view::MemberPod;
 
+pub use proof::ProofMemory;
+
 /// A reconcile under way.
 pub struct Round<'a> {
     ctx: &'a Context,
     cluster: &'a DorisCluster,
     key: &'a ClusterKey,
     memory: &'a mut Memory,
+    /// When the master of this round's session last proved that it writes for its followers.
+    proven: Option<Instant>,
     /// What was found so far.
     pub facts: Facts,
 }
@@ -36,7 +42,7 @@ pub struct Round<'a> {
 impl<'a> Round<'a> {
     /// Begins a round.
     pub fn new(ctx: &'a Context, cluster: &'a DorisCluster, key: &'a ClusterKey, memory: &'a mut Memory) -> Self {
-        Self { ctx, cluster, key, memory, facts: Facts::default() }
+        Self { ctx, cluster, key, memory, proven: None, facts: Facts::default() }
     }
 
     /// Goes as far as it can now. What it waits for is in the facts.

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::bdb;
 use crate::be::Be;
 use crate::catalog::FeRole;
 use crate::fe::Fe;
 use crate::process::{ProcessId, ProcessState};
 use crate::spec::FeSpec;
-use crate::state::{Body, Proc};
+use crate::state::{Body, Proc, State};
 use crate::volume::VolumeDir;
 use crate::world::World;
 
@@ -131,6 +133,15 @@ pub enum Founding {
     Recovery,
 }
 
+/// A statement that a frontend is at work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningStatement {
+    /// Its text.
+    pub text: String,
+    /// How long it has been running.
+    pub for_so_long: Duration,
+}
+
 /// A frontend process, running or ended.
 #[derive(Clone, Debug)]
 pub struct FrontendFacts {
@@ -144,6 +155,10 @@ pub struct FrontendFacts {
     pub founded: Option<Founding>,
     /// Whether it would say now that it is the master.
     pub says_master: bool,
+    /// Whether, as a master, it reaches all the members that a write needs.
+    pub has_majority: bool,
+    /// Statements that it has not answered yet.
+    pub running: Vec<RunningStatement>,
     /// Whether it serves.
     pub ready: bool,
     /// Last journal id in its catalog.
@@ -227,7 +242,7 @@ impl World {
         let facts = |(id, proc): (&ProcessId, &Proc)| match &proc.body {
             Body::Fe(fe) => {
                 let start = starts.iter().find(|start| start.process == *id)?.clone();
-                Some(MemberFacts::Frontend(Box::new(frontend(proc, fe, start))))
+                Some(MemberFacts::Frontend(Box::new(frontend(&state, *id, proc, fe, start))))
             }
             Body::Be(be) => Some(MemberFacts::Backend(backend(*id, proc, be))),
             Body::Broker => None,
@@ -241,17 +256,29 @@ impl World {
     }
 }
 
-fn frontend(proc: &Proc, fe: &Fe, start: FeStart) -> FrontendFacts {
+fn frontend(state: &State, id: ProcessId, proc: &Proc, fe: &Fe, start: FeStart) -> FrontendFacts {
+    let says_master = proc.is_running() && fe.is_master();
     FrontendFacts {
         start,
         state: *proc.state.borrow(),
         cluster_id: fe.cluster_id,
         founded: fe.founded,
-        says_master: proc.is_running() && fe.is_master(),
+        says_master,
+        has_majority: says_master && bdb::reaches_majority(state, id),
+        running: running(fe, state.clock.now_ms()),
         ready: proc.is_running() && fe.is_ready(),
         journal_id: fe.applied,
         registered: registered(fe),
     }
+}
+
+fn running(fe: &Fe, now_ms: i64) -> Vec<RunningStatement> {
+    let busy = fe.sessions.values().filter(|session| session.command == "Query");
+    busy.map(|session| RunningStatement {
+        text: session.info.clone(),
+        for_so_long: Duration::from_millis(u64::try_from(now_ms - session.since_ms).unwrap_or_default()),
+    })
+    .collect()
 }
 
 fn registered(fe: &Fe) -> Vec<RegisteredMember> {

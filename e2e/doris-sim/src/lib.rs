@@ -27,7 +27,9 @@ mod wire;
 mod world;
 
 pub use answer::{Answer, Column, ColumnType, HttpError, Rows, SqlError};
-pub use facts::{BackendFacts, FeStart, Founding, FrontendFacts, MemberFacts, MemberKind, MetadataFound, RegisteredMember};
+pub use facts::{
+    BackendFacts, FeStart, Founding, FrontendFacts, MemberFacts, MemberKind, MetadataFound, RegisteredMember, RunningStatement,
+};
 pub use net::Cut;
 pub use process::{LogFile, LogLine, ProcessHandle, ProcessId, ProcessState, Signal};
 pub use session::Session;

@@ -143,10 +143,7 @@ impl Round<'_> {
         let (followers, observers) = (self.facts.seen.of(Component::Fe).to_vec(), self.facts.seen.of(Component::FeObserver).to_vec());
         for step in plan(Frontends { followers: &followers, observers: &observers, rows: &rows, port }) {
             match step {
-                Step::Add { fqdn, role, pod } => {
-                    self.add_frontend(session, &fqdn, &role, &pod).await?;
-                    registered = true;
-                }
+                Step::Add { fqdn, role, pod } => registered |= self.add_frontend(doris, session, &fqdn, &role, &pod).await?,
                 Step::Ticket { pod, uid, ticket } => {
                     annotate(self.ctx, self.key, &pod, &uid, &Notes { ticket: Some(ticket), incarnation: None }).await?;
                     self.see_pods();
@@ -179,10 +176,10 @@ impl Round<'_> {
         }
     }
 
-    /// Registers one frontend under its pod's own name, if nobody answers there yet.
-    async fn add_frontend(&mut self, session: &mut Session, fqdn: &str, role: &str, pod: &str) -> Result<(), Error> {
+    /// Registers one frontend under its pod's own name, if nobody answers there yet. Tells whether it did.
+    async fn add_frontend(&mut self, doris: &Doris, session: &mut Session, fqdn: &str, role: &str, pod: &str) -> Result<bool, Error> {
         let ports = self.ports();
-        let Some(ip) = self.address_of(fqdn) else { return Ok(()) };
+        let Some(ip) = self.address_of(fqdn) else { return Ok(false) };
         let endpoint = ports.target(fqdn, ip).http;
         if self.ctx.transport.port_is_open(endpoint).await {
             self.wait(
@@ -191,7 +188,10 @@ impl Round<'_> {
                     "{pod} is not registered, yet a frontend answers at its address {endpoint}: whoever it is, it is not let into the group"
                 ),
             );
-            return Ok(());
+            return Ok(false);
+        }
+        if !self.may_change_members(doris, session).await? {
+            return Ok(false);
         }
         let role = if role == "OBSERVER" { FrontendRole::Observer } else { FrontendRole::Follower };
         let added = session.add_frontend(role, &MemberAddress::new(fqdn, ports.edit_log)).await;
@@ -202,7 +202,7 @@ impl Round<'_> {
             Err(source) => return Err(Error::Doris { what: "registering a frontend", source }),
         }
         self.wait(reason::REGISTERING, format!("{pod} was registered as {} and joins", role_name(role)));
-        Ok(())
+        Ok(true)
     }
 
     /// The operator's account is refused: set it up again by a login of root, or tell what to do.

@@ -24,11 +24,17 @@ impl Round<'_> {
             if members.is_empty() {
                 continue;
             }
+            if !self.may_change_members(doris, session).await? {
+                return Ok(());
+            }
             self.wait(reason::REGISTERING, format!("{} {component} members were registered and have to come alive", members.len()));
             settle(session.add_backends(&members, self.location(component)).await, "registering backends")?;
             added = true;
         }
         for member in self.missing(Component::Broker, &brokers, &ports::BROKER_IPC) {
+            if !self.may_change_members(doris, session).await? {
+                return Ok(());
+            }
             let name = self.cluster.spec.broker.as_ref().map_or("broker", |broker| broker.name.as_str());
             self.wait(reason::REGISTERING, format!("broker {member} was registered and has to come alive"));
             settle(session.add_broker(name, &member).await, "registering a broker")?;

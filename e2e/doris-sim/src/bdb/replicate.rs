@@ -65,6 +65,12 @@ pub(crate) fn retry(state: &mut State, master: ProcessId) -> Commit {
     Commit::Done
 }
 
+/// Whether a master reaches as many members as a write needs.
+pub(crate) fn reaches_majority(state: &State, master: ProcessId) -> bool {
+    let reached = replicas_of(state, master).into_iter().filter(|replica| state.hears(master, *replica) && is_electable(state, *replica));
+    needed(state, master).is_some_and(|needed| 1 + reached.count() >= needed)
+}
+
 fn needed(state: &State, master: ProcessId) -> Option<usize> {
     let bdb = state.fe(master)?.bdb.as_ref()?;
     bdb.state.is_master().then(|| majority(bdb))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use doris_api::DorisCluster;
 use doris_api::member::TICKET_ANNOTATION;
-use doris_sim::{BeSpec, FeSpec, Medium, NodeRole, Signal, StorageRoot, Volume, VolumeDir};
+use doris_sim::{BeSpec, Cut, FeSpec, Medium, NodeRole, Signal, StorageRoot, Volume, VolumeDir};
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -56,11 +56,15 @@ pub enum Bug {
     AdminLeftOpen,
     /// Doris learns a password that is stored nowhere.
     PasswordNotStored,
+    /// A backend is registered with a master that is cut off from its followers.
+    AddAtLoneMaster,
+    /// A follower that serves is dropped while another one is down.
+    DropBesideLoss,
 }
 
 impl Bug {
     /// Every bug, with the rule that has to catch it.
-    pub const ALL: [(Self, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::TicketBeforeRecord, "found-on-record"),
         (Self::TicketForAnotherPod, "ticket-names-pod"),
         (Self::AddByServiceName, "own-name"),
@@ -77,6 +81,8 @@ impl Bug {
         (Self::ClaimDeleted, "claims-stay"),
         (Self::AdminLeftOpen, "no-empty-password"),
         (Self::PasswordNotStored, "operator-logs-in"),
+        (Self::AddAtLoneMaster, "led-by-majority"),
+        (Self::DropBesideLoss, "drop-leaves-majority"),
     ];
 
     /// Does it, in a laboratory where a cluster `demo` is created.
@@ -146,6 +152,8 @@ impl Bug {
                 ready(lab).await;
                 forget_password(lab).await;
             }
+            Self::AddAtLoneMaster => add_at_lone_master(lab).await,
+            Self::DropBesideLoss => drop_beside_loss(lab).await,
         }
     }
 }
@@ -190,8 +198,13 @@ async fn ticket(lab: &Lab, pod: &str, text: &str) {
 
 /// Runs statements on the first frontend as the operator, once the cluster is founded.
 async fn sql(lab: &Lab, statements: &[&str]) {
+    sql_at(lab, "demo-fe-0", statements).await;
+}
+
+/// Runs statements on a frontend as the operator, once the cluster is founded.
+async fn sql_at(lab: &Lab, pod: &str, statements: &[&str]) {
     let identity = founded(lab).await;
-    let ip = IpAddr::V4(lab.nodes.address("default", "demo-fe-0").expect("the founder runs"));
+    let ip = IpAddr::V4(lab.nodes.address("default", pod).expect("it runs"));
     let password = &identity["operator.current"];
     let mut session = lab.world.connect(CONTROLLER_ADDRESS, ip, 9030, "doris_operator", password).await.expect("the account is there");
     for statement in statements {
@@ -222,6 +235,37 @@ async fn visit(lab: &Lab, volume: &Volume, helpers: &[String]) {
     let process = lab.world.start_fe(spec);
     tokio::time::sleep(VISIT).await;
     process.signal(Signal::Kill);
+}
+
+/// The master and its followers by pod name.
+fn roles(lab: &Lab) -> (String, Vec<String>) {
+    let master = lab.master_pod("demo").expect("a ready cluster has a master");
+    let others = ["demo-fe-0", "demo-fe-1", "demo-fe-2"].into_iter().filter(|pod| *pod != master).map(str::to_owned).collect();
+    (master, others)
+}
+
+async fn add_at_lone_master(lab: &Lab) {
+    ready(lab).await;
+    let (master, others) = roles(lab);
+    let address = |pod: &str| IpAddr::V4(lab.nodes.address("default", pod).expect("it runs"));
+    for other in &others {
+        lab.world.cut(address(&master), address(other), Cut::Silent);
+    }
+    // It goes on calling itself master.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let add = "ALTER SYSTEM ADD BACKEND \"demo-be-3.demo-be-members.default.svc.cluster.local:9050\"";
+    // It hangs: nobody acknowledges it.
+    let _ = tokio::time::timeout(Duration::from_secs(3), sql_at(lab, &master, &[add])).await;
+    for other in &others {
+        lab.world.heal(address(&master), address(other));
+    }
+}
+
+async fn drop_beside_loss(lab: &Lab) {
+    ready(lab).await;
+    let (master, others) = roles(lab);
+    assert!(lab.nodes.kill("default", &others[0], None), "it runs");
+    sql_at(lab, &master, &[&format!("ALTER SYSTEM DROP FOLLOWER \"{}.{DOMAIN}:9010\"", others[1])]).await;
 }
 
 async fn early_backend(lab: &Lab) {

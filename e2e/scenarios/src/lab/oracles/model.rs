@@ -1,11 +1,15 @@
 //! Rules about Doris' processes, their volumes and what they have registered.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use doris_sim::{BackendFacts, FeStart, Founding, FrontendFacts, MemberFacts, MemberKind};
+use doris_sim::{BackendFacts, FeStart, Founding, FrontendFacts, MemberFacts, MemberKind, ProcessId};
 use tokio::time::Instant;
 
 use super::ClusterName;
+
+/// A master may be lost between its proof and the statement that the proof was for.
+const BETWEEN_PROOF_AND_ACT: Duration = Duration::from_secs(2);
 
 /// A start that made, or could make, a cluster of its own.
 #[derive(Clone, Debug)]
@@ -34,6 +38,17 @@ pub(super) struct Model {
     led: BTreeSet<ClusterName>,
     joined: BTreeSet<ClusterName>,
     accepted: BTreeMap<String, BTreeSet<u32>>,
+    /// Masters that no majority follows, and since when.
+    alone: BTreeMap<ProcessId, Instant>,
+    /// Voters of each master as it had them last.
+    voters: BTreeMap<ProcessId, BTreeSet<String>>,
+}
+
+/// Whether a statement changes who belongs to the cluster.
+fn changes_members(statement: &str) -> bool {
+    let words: Vec<String> = statement.split_whitespace().take(3).map(str::to_uppercase).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    matches!(words.as_slice(), ["ALTER", "SYSTEM", _] | ["CANCEL", "DECOMMISSION", _])
 }
 
 /// The cluster that a member's own name belongs to.
@@ -74,6 +89,8 @@ impl Model {
         }
         self.judged = frontends.len();
         self.journals(&frontends);
+        self.lone_masters(&running);
+        self.drops(&running);
         self.cluster_ids(&running);
         self.backends(&backends);
     }
@@ -153,6 +170,40 @@ impl Model {
         }
     }
 
+    /// `led-by-majority`: a master that no majority follows is not told to change members. It would keep what it is told to
+    /// itself, or do it once it is found again.
+    fn lone_masters(&mut self, running: &[&FrontendFacts]) {
+        let now = Instant::now();
+        self.alone.retain(|process, _| running.iter().any(|fe| fe.start.process == *process && fe.says_master && !fe.has_majority));
+        for fe in running.iter().filter(|fe| fe.says_master && fe.ready && !fe.has_majority) {
+            let since = *self.alone.entry(fe.start.process).or_insert(now);
+            let told = fe.running.iter().filter(|statement| changes_members(&statement.text));
+            for statement in told.filter(|statement| now - statement.for_so_long > since + BETWEEN_PROOF_AND_ACT) {
+                let text = statement.text.split_whitespace().take(4).collect::<Vec<_>>().join(" ");
+                self.broken.insert(format!("led-by-majority: {} got {text} although no majority followed it", fe.start.fqdn));
+            }
+        }
+    }
+
+    /// `drop-leaves-majority`: when a follower is dropped, those that stay registered and serve are a majority of what stays.
+    fn drops(&mut self, running: &[&FrontendFacts]) {
+        self.voters.retain(|process, _| running.iter().any(|fe| fe.start.process == *process));
+        for master in running.iter().filter(|fe| fe.says_master && fe.ready) {
+            let voters: BTreeSet<String> =
+                master.registered.iter().filter(|row| row.kind == MemberKind::Follower).map(|row| row.host.clone()).collect();
+            let serving = voters.iter().filter(|host| running.iter().any(|fe| fe.ready && fe.start.fqdn == **host)).count();
+            let before = self.voters.insert(master.start.process, voters.clone()).unwrap_or_default();
+            let dropped: Vec<&String> = before.difference(&voters).collect();
+            if !dropped.is_empty() && serving * 2 <= voters.len() {
+                self.broken.insert(format!(
+                    "drop-leaves-majority: {} was dropped, and {serving} of the {} followers that stay serve",
+                    dropped[0],
+                    voters.len()
+                ));
+            }
+        }
+    }
+
     /// `one-cluster-id`: all live frontends of a cluster have one.
     fn cluster_ids(&mut self, running: &[&FrontendFacts]) {
         let mut ids: BTreeMap<ClusterName, BTreeSet<u32>> = BTreeMap::new();
@@ -188,7 +239,20 @@ impl Model {
 
 #[cfg(test)]
 mod tests {
-    use super::cluster_of;
+    use super::{changes_members, cluster_of};
+
+    #[test]
+    fn statements_that_change_members_are_told_from_others() {
+        for (statement, changes) in [
+            ("ALTER SYSTEM ADD BACKEND \"h:1\"", true),
+            ("alter system drop follower \"h:1\"", true),
+            ("CANCEL DECOMMISSION BACKEND \"h:1\"", true),
+            ("GRANT ADMIN_PRIV ON *.*.* TO 'a'", false),
+            ("SHOW FRONTENDS", false),
+        ] {
+            assert_eq!(changes_members(statement), changes, "{statement}");
+        }
+    }
 
     #[test]
     fn a_members_name_tells_its_cluster() {
