@@ -4,4 +4,5 @@ pub mod accounts;
 pub mod birth;
 pub mod founding;
 pub mod joining;
+pub mod volumes;
 pub mod workers;

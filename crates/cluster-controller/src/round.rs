@@ -4,6 +4,7 @@ mod birth;
 mod founded;
 mod founding;
 mod proof;
+mod volumes;
 mod workers;
 
 use std::net::IpAddr;
@@ -63,6 +64,7 @@ impl<'a> Round<'a> {
             Phase::Unfounded | Phase::Founding { .. } => self.found(&stored, &given).await?,
             Phase::Founded { .. } => self.tend(&stored, &given).await?,
         }
+        self.tell_of_volumes();
         self.tell_of_pods();
         self.tell_of_revisions();
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use doris_api::member::{Inspection, Ticket};
+use doris_api::member::{Inspection, Ticket, exit};
 use jiff::Timestamp;
 
 /// How the member's container last ended.
@@ -15,6 +15,7 @@ pub struct Ended {
 }
 
 /// A member's pod.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberPod {
     /// Pod name.
@@ -49,8 +50,12 @@ pub struct MemberPod {
     pub ticket: Option<String>,
     /// The incarnation that we noted on a founder once its ticket was used.
     pub incarnation: Option<String>,
-    /// What the `inspect` container saw when the pod began (frontends only).
+    /// What the `inspect` container saw when the pod began (frontends and backends).
     pub inspection: Option<Inspection>,
+    /// The inspection is not older than the present run of the member's container.
+    pub inspected_this_run: bool,
+    /// It has been ready in the present run of its container.
+    pub was_ready: bool,
 }
 
 impl MemberPod {
@@ -69,6 +74,21 @@ impl MemberPod {
             Some(Ticket::Join { incarnation, .. }) => Some(incarnation),
             _ => self.incarnation.clone(),
         }
+    }
+
+    /// Its metadata volume is there and holds nothing that it could start on, by its own inspection or
+    /// by the gate's refusal, and nobody let it start anew.
+    pub fn has_lost_metadata(&self) -> bool {
+        let was_let_in = self.incarnation.is_some() || matches!(self.own_ticket(), Some(Ticket::Found { .. } | Ticket::Join { .. }));
+        let was_refused = !self.ready && self.ended.as_ref().is_some_and(|ended| ended.code == exit::BDB_LOST);
+        was_refused || (!was_let_in && self.inspection.as_ref().is_some_and(|seen| seen.mounted && !seen.is_complete()))
+    }
+
+    /// Storage roots that its gate found empty in this run, and that it did not start on since.
+    pub fn empty_roots(&self) -> &[String] {
+        let is_in_gate = self.running && !self.ready && !self.was_ready && self.inspected_this_run;
+        let has_leave = matches!(self.own_ticket(), Some(Ticket::BlankOk { .. }));
+        self.inspection.as_ref().filter(|_| is_in_gate && !has_leave).map_or(&[], |seen| &seen.blank_roots)
     }
 }
 
@@ -98,6 +118,8 @@ pub(crate) mod fixtures {
             ticket: None,
             incarnation: None,
             inspection: Some(Inspection { mounted: true, ..Inspection::default() }),
+            inspected_this_run: true,
+            was_ready: false,
         }
     }
 }

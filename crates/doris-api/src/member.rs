@@ -199,9 +199,9 @@ impl Marker {
     }
 }
 
-/// What the `inspect` init container saw on a frontend's volume; its termination message, one
-/// line `key=value` each. This is how the controller sees a volume; the decision to start is the
-/// start script's alone.
+/// What the `inspect` init container saw on a frontend's volume, or on a backend's; its termination
+/// message, one line `key=value` each. This is how the controller sees a volume; the decision to
+/// start is the start script's alone.
 #[allow(clippy::struct_excessive_bools, reason = "each is one line of the message")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inspection {
@@ -221,6 +221,8 @@ pub struct Inspection {
     pub identity: String,
     /// Epoch in the marker.
     pub epoch: u64,
+    /// Backends: storage roots that name no cluster, so never held data or lost it.
+    pub blank_roots: Vec<String>,
 }
 
 impl fmt::Display for Inspection {
@@ -232,7 +234,8 @@ impl fmt::Display for Inspection {
         writeln!(formatter, "cluster-id={}", self.cluster_id)?;
         writeln!(formatter, "incarnation={}", self.incarnation)?;
         writeln!(formatter, "identity={}", self.identity)?;
-        writeln!(formatter, "epoch={}", self.epoch)
+        writeln!(formatter, "epoch={}", self.epoch)?;
+        self.blank_roots.iter().try_for_each(|root| writeln!(formatter, "blank={root}"))
     }
 }
 
@@ -250,6 +253,7 @@ impl Inspection {
                 "incarnation" => value.clone_into(&mut seen.incarnation),
                 "identity" => value.clone_into(&mut seen.identity),
                 "epoch" => seen.epoch = value.parse().unwrap_or(0),
+                "blank" => seen.blank_roots.push(value.to_owned()),
                 _ => {}
             }
         }
@@ -308,6 +312,7 @@ mod tests {
             incarnation: "i7".into(),
             identity: "id".into(),
             epoch: 3,
+            blank_roots: vec!["/data".into(), "/more".into()],
         };
         assert_eq!(Inspection::parse(&seen.to_string()), seen);
         assert!(!seen.is_complete() && !seen.is_empty());

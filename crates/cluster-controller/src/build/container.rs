@@ -37,10 +37,16 @@ pub(super) fn init_containers(
     if tunes_node(context, component) {
         containers.push(tune_node(context, component));
     }
-    if component.process() == Process::Fe {
+    // Of these the controller has to know what is on their volumes; a compute node has only a cache.
+    let inspected: Option<&[&str]> = match component {
+        Component::Fe | Component::FeObserver => Some(&["inspect"]),
+        Component::Be => Some(&["inspect", "be"]),
+        Component::Cn | Component::Broker => None,
+    };
+    if let Some(words) = inspected {
         let mut inspect = base(context, component, member, mounts.to_vec());
         names::INSPECT_CONTAINER.clone_into(&mut inspect.name);
-        inspect.command = Some(command("start.sh", &["inspect"]));
+        inspect.command = Some(command("start.sh", words));
         containers.push(inspect);
     }
     containers.extend(user_containers(component, &member.init_containers)?);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use doris_api::component::Component;
 use doris_api::member::{Inspection, TICKET_ANNOTATION};
 use doris_api::names;
-use k8s_openapi::api::core::v1::{ContainerStatus, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, PersistentVolumeClaim, Pod, PodCondition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use crate::view::{Ended, MemberPod};
@@ -75,6 +76,8 @@ fn member(
         ticket: pod.annotations().get(TICKET_ANNOTATION).cloned(),
         incarnation: pod.annotations().get(INCARNATION_ANNOTATION).cloned(),
         inspection: inspect.and_then(inspection),
+        inspected_this_run: is_of_this_run(main, inspect),
+        was_ready: running.is_some_and(|running| was_ready_since(pod, running.started_at.as_ref())),
     }
 }
 
@@ -82,14 +85,36 @@ fn find<'a>(statuses: Option<&'a [ContainerStatus]>, name: &str) -> Option<&'a C
     statuses.unwrap_or_default().iter().find(|container| container.name == name)
 }
 
-fn is_ready(pod: &Pod) -> bool {
+fn readiness(pod: &Pod) -> Option<&PodCondition> {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    conditions.iter().find(|condition| condition.type_ == "Ready")
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    readiness(pod).is_some_and(|ready| ready.status == "True")
+}
+
+/// A pod that is not ready and became so after its container began has been ready in between.
+fn was_ready_since(pod: &Pod, began: Option<&Time>) -> bool {
+    let changed = readiness(pod).and_then(|ready| ready.last_transition_time.as_ref());
+    is_ready(pod) || matches!((changed, began), (Some(changed), Some(began)) if changed.0 > began.0)
+}
+
+/// Init containers run once for a pod: after a restart of the main container what they saw is of the run before.
+fn is_of_this_run(main: Option<&ContainerStatus>, inspect: Option<&ContainerStatus>) -> bool {
+    let end = |state: Option<&ContainerState>| state?.terminated.as_ref()?.finished_at.clone();
+    let before = main.and_then(|main| end(main.last_state.as_ref()));
+    let seen = inspect.and_then(|inspect| end(inspect.state.as_ref()));
+    match (seen, before) {
+        (Some(seen), Some(before)) => seen.0 > before.0,
+        (seen, None) => seen.is_some(),
+        (None, Some(_)) => false,
+    }
 }
 
 /// The end that is on record: of the container itself if it is down, else of its former run.
 fn ended(container: &ContainerStatus) -> Option<Ended> {
-    let of = |state: &Option<k8s_openapi::api::core::v1::ContainerState>| state.as_ref().and_then(|state| state.terminated.clone());
+    let of = |state: &Option<ContainerState>| state.as_ref().and_then(|state| state.terminated.clone());
     let terminated = of(&container.state).or_else(|| of(&container.last_state))?;
     Some(Ended { code: terminated.exit_code, message: terminated.message.unwrap_or_default().trim().to_owned() })
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts a Doris process in its pod: start.sh fe | be | broker, or start.sh inspect.
+# Starts a Doris process in its pod: start.sh fe | be | broker; or tells what is on its volume: start.sh inspect [be].
 #
 # A frontend without metadata waits here until its pod carries a ticket; one with complete metadata
 # starts by itself, whether or not any controller is alive. The decision is made from the volume,
@@ -119,8 +119,27 @@ start_broker() {
     run_doris --console
 }
 
+# What the controller sees of a backend's volumes.
+inspect_backend() {
+    mounted=true
+    {
+        old_ifs=$IFS IFS=';'
+        # shellcheck disable=SC2086
+        set -- $STORAGE_ROOTS
+        IFS=$old_ifs
+        for path in "$@"; do
+            if ! is_mounted "$root$path"; then
+                mounted=false
+            elif [ ! -s "$root$path/cluster_id" ]; then
+                echo "blank=$path"
+            fi
+        done
+        echo "mounted=$mounted"
+    } >"$termination_log"
+}
+
 # What the controller sees of a frontend's volume.
-inspect() {
+inspect_frontend() {
     meta=$doris/fe/doris-meta
     mounted=false
     if is_mounted "$meta"; then mounted=true; fi
@@ -141,9 +160,9 @@ case ${1:-} in
 fe) start_frontend ;;
 be) start_backend ;;
 broker) start_broker ;;
-inspect) inspect ;;
+inspect) if [ "${2:-fe}" = be ]; then inspect_backend; else inspect_frontend; fi ;;
 *)
-    say "usage: start.sh fe | be | broker | inspect"
+    say "usage: start.sh fe | be | broker | inspect [be]"
     exit 2
     ;;
 esac

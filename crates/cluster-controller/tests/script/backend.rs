@@ -1,5 +1,7 @@
 //! The guards of a backend, and the broker.
 
+use doris_api::member::Inspection;
+
 use super::harness::{Pod, shells};
 
 const DATA: &str = "opt/apache-doris/be/storage/data";
@@ -46,6 +48,24 @@ fn a_volume_that_held_data_and_is_empty_waits_for_leave() {
         assert_eq!(pod.arguments(), "");
         pod.ticket("blank-ok:u1");
         pod.until_started();
+    }
+}
+
+#[test]
+fn the_inspection_names_the_roots_that_hold_nothing() {
+    const MORE: &str = "opt/apache-doris/be/storage/more";
+    for shell in shells() {
+        let mut pod = backend(&shell);
+        pod.set("STORAGE_ROOTS", &format!("/{DATA};/{MORE}"));
+        pod.mount(&[DATA, MORE]);
+        pod.write(&format!("{DATA}/cluster_id"), "7-token");
+        assert_eq!(pod.start("inspect be").wait(), Some(0));
+        let seen = Inspection::parse(&pod.message());
+        assert!(seen.mounted && seen.blank_roots == [format!("/{MORE}")], "{shell:?}: {seen:?}");
+        pod.mount(&[DATA]);
+        assert_eq!(pod.start("inspect be").wait(), Some(0));
+        let seen = Inspection::parse(&pod.message());
+        assert!(!seen.mounted && seen.blank_roots.is_empty(), "{shell:?}: {seen:?}");
     }
 }
 

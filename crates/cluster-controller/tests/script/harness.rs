@@ -147,7 +147,7 @@ impl Pod {
 
     /// Starts `start.sh`.
     pub fn start(&self, component: &str) -> Running {
-        Running(self.command("start.sh", &[component]).spawn().expect("a shell"))
+        Running(self.command("start.sh", &component.split(' ').collect::<Vec<_>>()).spawn().expect("a shell"))
     }
 
     /// Waits until a condition holds.

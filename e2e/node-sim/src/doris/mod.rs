@@ -56,8 +56,11 @@ impl Engine for Doris {
         let script = words.iter().position(|word| word.ends_with("/start.sh"));
         match script.and_then(|position| words.get(position + 1).copied()) {
             Some("inspect") => {
-                let message =
-                    volume::frontend(self, &launch).map_or_else(|| "mounted=false\n".into(), |dir| volume::inspect(&dir).seen.to_string());
+                let message = if words.last() == Some(&"be") {
+                    volume::inspect_backend(self, &launch)
+                } else {
+                    volume::frontend(self, &launch).map_or_else(|| "mounted=false\n".into(), |dir| volume::inspect(&dir).seen.to_string())
+                };
                 Box::new(process::Ended(Exit { code: 0, message }))
             }
             Some("fe") => process::Member::start(self.clone(), launch, script::Component::Fe),

@@ -1,6 +1,6 @@
 //! What the script sees and writes on a member's disks.
 
-use doris_api::member::{FE_META_DIR, Inspection, MARKER_FILE, Marker};
+use doris_api::member::{FE_META_DIR, Inspection, MARKER_FILE, Marker, env};
 use doris_sim::VolumeDir;
 
 use super::Doris;
@@ -48,8 +48,27 @@ pub(super) fn inspect(dir: &VolumeDir) -> VolumeView {
         incarnation: known.incarnation,
         identity: known.identity,
         epoch: known.epoch,
+        blank_roots: Vec::new(),
     };
     VolumeView { seen, blank: journal.is_empty() && dir.volume.files(&dir.join("image")).is_empty(), marker }
+}
+
+/// What stands on a backend's storage roots, as the script tells it.
+pub(super) fn inspect_backend(engine: &Doris, launch: &Launch) -> String {
+    let roots = launch.env.get(env::STORAGE_ROOTS).map(String::as_str).unwrap_or_default().split(';');
+    let (mut mounted, mut told) = (true, String::new());
+    for root in roots {
+        match at(engine, launch, root) {
+            None => mounted = false,
+            Some((dir, _)) if dir.read_text("cluster_id").is_none_or(|text| text.is_empty()) => {
+                told.push_str("blank=");
+                told.push_str(root);
+                told.push('\n');
+            }
+            Some(_) => {}
+        }
+    }
+    format!("{told}mounted={mounted}\n")
 }
 
 /// Moves metadata away, image first.
