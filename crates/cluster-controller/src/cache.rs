@@ -4,6 +4,8 @@
 //! delays no other. Only labelled objects are watched, and only what is looked at is kept: memory
 //! grows with our clusters and with nothing else on the server.
 
+mod packed;
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::{Hash as _, Hasher as _};
@@ -13,12 +15,13 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use controller_kit::watch::{self as kit, WatchHealth, WatchName};
 use doris_api::labels;
 use futures::channel::mpsc;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
+
+pub use packed::{Packed, slim_claim, slim_pod};
 
 /// A cluster: namespace and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -251,27 +254,6 @@ impl Stamp {
         };
         Self { uid: object.uid().unwrap_or_default(), version }
     }
-}
-
-/// A pod without what no plan looks at.
-pub fn slim_pod(mut pod: Pod) -> Pod {
-    pod.metadata.managed_fields = None;
-    if let Some(spec) = &mut pod.spec {
-        let volumes = spec.volumes.take().unwrap_or_default();
-        let node_name = spec.node_name.take();
-        *spec = k8s_openapi::api::core::v1::PodSpec {
-            node_name,
-            volumes: Some(volumes.into_iter().filter(|volume| volume.persistent_volume_claim.is_some()).collect()),
-            ..k8s_openapi::api::core::v1::PodSpec::default()
-        };
-    }
-    pod
-}
-
-/// A claim without its field ownership.
-pub fn slim_claim(mut claim: PersistentVolumeClaim) -> PersistentVolumeClaim {
-    claim.metadata.managed_fields = None;
-    claim
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::act::accounts::UserPasswords;
 use crate::act::identity::Stored;
 use crate::build::OldBudget;
-use crate::cache::{ClusterKey, Index, Stamp};
+use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
@@ -33,9 +33,9 @@ pub const SIBLINGS: &[&str] = &["doris-scaler", "doris-failover-watcher", "doris
 #[derive(Default)]
 pub struct Caches {
     /// Members' pods.
-    pub pods: Arc<Index<Pod>>,
+    pub pods: Arc<Index<Packed<Pod>>>,
     /// Members' claims.
-    pub claims: Arc<Index<PersistentVolumeClaim>>,
+    pub claims: Arc<Index<Packed<PersistentVolumeClaim>>>,
     /// StatefulSets: what is there and how many members it has.
     pub sets: Arc<Index<SetView>>,
     /// Services.

@@ -8,6 +8,7 @@ mod volumes;
 mod workers;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster, names, ports};
@@ -81,10 +82,10 @@ impl<'a> Round<'a> {
     }
 
     fn see_pods(&mut self) {
-        let pods = self.ctx.caches.pods.of(self.key);
-        let claims = self.ctx.caches.claims.of(self.key);
+        let pods: Vec<_> = self.ctx.caches.pods.of(self.key).values().map(|pod| pod.open()).collect();
+        let claims = self.ctx.caches.claims.of(self.key).into_iter().map(|(name, claim)| (name, Arc::new(claim.open()))).collect();
         let place = Place { cluster: &self.key.name, namespace: &self.key.namespace, domain: &self.cluster.spec.cluster_domain };
-        self.facts.seen.pods = pods::members(place, pods.values().map(AsRef::as_ref), &claims);
+        self.facts.seen.pods = pods::members(place, &pods, &claims);
     }
 
     /// Applies the objects of a stage and reports what the server refuses.
