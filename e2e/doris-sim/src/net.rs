@@ -22,6 +22,8 @@ pub(crate) enum Link {
 #[derive(Debug, Default)]
 pub(crate) struct Network {
     names: BTreeMap<String, IpAddr>,
+    /// The other way round.
+    names_of: BTreeMap<IpAddr, BTreeSet<String>>,
     cuts: BTreeMap<(IpAddr, IpAddr), Cut>,
     isolated: BTreeMap<IpAddr, Cut>,
     hosts: BTreeSet<IpAddr>,
@@ -29,11 +31,19 @@ pub(crate) struct Network {
 
 impl Network {
     pub fn set_name(&mut self, name: &str, ip: IpAddr) {
+        self.remove_name(name);
         self.names.insert(name.to_owned(), ip);
+        self.names_of.entry(ip).or_default().insert(name.to_owned());
     }
 
     pub fn remove_name(&mut self, name: &str) {
-        self.names.remove(name);
+        let Some(ip) = self.names.remove(name) else { return };
+        if let Some(names) = self.names_of.get_mut(&ip) {
+            names.remove(name);
+            if names.is_empty() {
+                self.names_of.remove(&ip);
+            }
+        }
     }
 
     /// Address of a name or of an address written out.
@@ -41,9 +51,9 @@ impl Network {
         host.parse().ok().or_else(|| self.names.get(host).copied())
     }
 
-    /// Name of an address, if exactly this one is known.
+    /// The first name of an address.
     pub fn reverse(&self, ip: IpAddr) -> Option<&str> {
-        self.names.iter().find(|(_, address)| **address == ip).map(|(name, _)| name.as_str())
+        self.names_of.get(&ip)?.first().map(String::as_str)
     }
 
     pub fn add_host(&mut self, ip: IpAddr) {
@@ -81,4 +91,24 @@ impl Network {
 
 fn pair(a: IpAddr, b: IpAddr) -> (IpAddr, IpAddr) {
     if a <= b { (a, b) } else { (b, a) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::Network;
+
+    #[test]
+    fn an_address_is_found_by_its_first_name_as_long_as_it_has_one() {
+        let (one, other) = (IpAddr::from([127, 0, 0, 2]), IpAddr::from([127, 0, 0, 3]));
+        let mut net = Network::default();
+        net.set_name("b", one);
+        net.set_name("a", one);
+        assert_eq!(net.reverse(one), Some("a"));
+        net.set_name("a", other);
+        assert_eq!((net.reverse(one), net.reverse(other)), (Some("b"), Some("a")));
+        net.remove_name("b");
+        assert_eq!(net.reverse(one), None);
+    }
 }

@@ -20,6 +20,8 @@ struct Actor {
     key: Key,
     node: String,
     mailbox: Arc<Mailbox>,
+    /// Objects whose changes concern the pod.
+    references: BTreeSet<Touched>,
 }
 
 impl Actor {
@@ -35,6 +37,8 @@ pub(crate) struct Dispatcher {
     storage: UnboundedSender<Touched>,
     /// By pod uid.
     actors: BTreeMap<String, Actor>,
+    /// Uids of the actors of pods of a name: two for a moment when one replaces another.
+    by_name: BTreeMap<Key, BTreeSet<String>>,
     /// Uids of the pods that refer to an object.
     users: BTreeMap<Touched, BTreeSet<String>>,
     nodes: BTreeSet<String>,
@@ -49,8 +53,16 @@ pub(crate) async fn dispatch(
     mut notes: UnboundedReceiver<Touched>,
 ) {
     let ours = shared.options.nodes.iter().map(|node| node.name.clone()).collect();
-    let mut dispatcher =
-        Dispatcher { shared, names, storage, actors: BTreeMap::new(), users: BTreeMap::new(), nodes: ours, tasks: JoinSet::new() };
+    let mut dispatcher = Dispatcher {
+        shared,
+        names,
+        storage,
+        actors: BTreeMap::new(),
+        by_name: BTreeMap::new(),
+        users: BTreeMap::new(),
+        nodes: ours,
+        tasks: JoinSet::new(),
+    };
     let mut batch = Vec::new();
     while notes.recv_many(&mut batch, 1024).await > 0 {
         let mut namespaces = BTreeSet::new();
@@ -99,12 +111,8 @@ impl Dispatcher {
     fn pod(&mut self, key: &Key) {
         let pod = self.shared.caches.pods.get(&key.0, &key.1);
         let uid = pod.as_ref().and_then(|pod| pod.uid());
-        let replaced: Vec<String> = self
-            .actors
-            .iter()
-            .filter(|(known, actor)| actor.key == *key && Some(*known) != uid.as_ref())
-            .map(|(known, _)| known.clone())
-            .collect();
+        let known = self.by_name.get(key).into_iter().flatten();
+        let replaced: Vec<String> = known.filter(|known| Some(*known) != uid.as_ref()).cloned().collect();
         for known in replaced {
             self.forget(&known);
         }
@@ -125,14 +133,16 @@ impl Dispatcher {
         let key = (pod.namespace().unwrap_or_default(), pod.name_any());
         let mailbox = Arc::new(Mailbox { mail: Mutex::new(Mail::Seen(pod.clone())), notify: notify.clone() });
         lock(&self.shared.wakers).insert(uid.clone(), notify);
-        for reference in references(&pod) {
+        let references = references(&pod);
+        for reference in &references {
             if matches!(reference, Touched::Claim(_)) {
                 self.to_storage(reference.clone());
             }
-            self.users.entry(reference).or_default().insert(uid.clone());
+            self.users.entry(reference.clone()).or_default().insert(uid.clone());
         }
         self.tasks.spawn(pod::run(self.shared.clone(), mailbox.clone(), pod));
-        self.actors.insert(uid, Actor { key, node, mailbox });
+        self.by_name.entry(key.clone()).or_default().insert(uid.clone());
+        self.actors.insert(uid, Actor { key, node, mailbox, references });
     }
 
     /// The pod's object is gone: its kubelet ends it, unless that hears nothing.
@@ -148,10 +158,10 @@ impl Dispatcher {
         let Some(actor) = self.actors.remove(uid) else { return };
         actor.tell(mail);
         lock(&self.shared.wakers).remove(uid);
-        self.users.retain(|_, users| {
-            users.remove(uid);
-            !users.is_empty()
-        });
+        remove_from(&mut self.by_name, &actor.key, uid);
+        for reference in &actor.references {
+            remove_from(&mut self.users, reference, uid);
+        }
     }
 
     /// Nodes were lost or came back.
@@ -170,6 +180,16 @@ impl Dispatcher {
         keys.extend(self.shared.caches.pods.all().iter().map(|pod| (pod.namespace().unwrap_or_default(), pod.name_any())));
         for key in keys {
             self.pod(&key);
+        }
+    }
+}
+
+/// Takes a uid off a set, and the set off the map with its last one.
+fn remove_from<K: Ord>(sets: &mut BTreeMap<K, BTreeSet<String>>, key: &K, uid: &str) {
+    if let Some(set) = sets.get_mut(key) {
+        set.remove(uid);
+        if set.is_empty() {
+            sets.remove(key);
         }
     }
 }

@@ -39,8 +39,7 @@ impl NameService {
 
     /// Computes the names of a namespace again; tells whether any changed.
     pub(crate) fn refresh(&self, shared: &Shared, namespace: &str) -> bool {
-        let running = lock(&shared.running).clone();
-        let names = compute(shared, namespace, &running);
+        let names = compute(shared, namespace, &running_in(shared, namespace));
         let mut spaces = lock(&self.0);
         if spaces.get(namespace) == Some(&names) || (names.is_empty() && !spaces.contains_key(namespace)) {
             return false;
@@ -50,7 +49,15 @@ impl NameService {
     }
 }
 
-fn compute(shared: &Shared, namespace: &str, running: &BTreeMap<(String, String), Running>) -> Names {
+/// The running pods of a namespace, by name.
+fn running_in(shared: &Shared, namespace: &str) -> BTreeMap<String, Running> {
+    let start = (namespace.to_owned(), String::new());
+    let running = lock(&shared.running);
+    let inside = running.range(start..).take_while(|((found, _), _)| found == namespace);
+    inside.map(|((_, name), run)| (name.clone(), run.clone())).collect()
+}
+
+fn compute(shared: &Shared, namespace: &str, running: &BTreeMap<String, Running>) -> Names {
     let mut names = Names::new();
     let pods = shared.caches.pods.in_namespace(namespace);
     for service in shared.caches.services.in_namespace(namespace) {
@@ -58,8 +65,7 @@ fn compute(shared: &Shared, namespace: &str, running: &BTreeMap<(String, String)
         let headless = spec.cluster_ip.as_deref() == Some("None");
         let suffix = format!("{}.{namespace}.svc.{}", service.name_any(), shared.options.cluster_domain);
         for pod in pods.iter().filter(|pod| selects(&service, pod)) {
-            let key = (namespace.to_owned(), pod.name_any());
-            let Some(run) = running.get(&key).filter(|run| Some(&run.uid) == pod.metadata.uid.as_ref()) else { continue };
+            let Some(run) = running.get(&pod.name_any()).filter(|run| Some(&run.uid) == pod.metadata.uid.as_ref()) else { continue };
             let published = headless && spec.publish_not_ready_addresses == Some(true);
             if !(run.ready && pod.metadata.deletion_timestamp.is_none() || published) {
                 continue;
