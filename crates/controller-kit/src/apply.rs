@@ -12,7 +12,7 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kube::api::{Api, Patch, PatchParams, ValidationDirective};
+use kube::api::{Api, ListParams, ObjectMeta, Patch, PatchParams, ValidationDirective};
 use kube::{Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -154,13 +154,7 @@ impl Applier {
         let has_it = compare::overridden(status, current).is_empty();
         let key = format!("{} status", key_of(object));
         let sent = hash(status);
-        let owned = owned::fields(object.meta(), self.manager, Some("status"));
-        let is_ours = match &owned {
-            Some(fields) => fields.get("f:status").map_or_else(|| is_empty(status), |fields| owned::covers_exactly(fields, status)),
-            // Pruned from the cache: what we sent last tells.
-            None => self.lock().get(&key).is_some_and(|memory| memory.sent == sent && memory.uid == object.uid()),
-        };
-        if has_it && is_ours {
+        if has_it && self.owns_status(&key, sent, object, status).await? {
             return Ok(StatusWrite::Unchanged);
         }
         if self.awaits_cache(&key, sent, object) {
@@ -178,17 +172,30 @@ impl Applier {
                 (answer, StatusWrite::TakenBack { from })
             }
         };
-        let memory = Memory {
-            of: owner_of(object),
-            sent,
-            answered: Hash::default(),
-            uid: answer.uid(),
-            resource_version: answer.resource_version(),
-            overridden: Vec::new(),
-            at: self.clock.instant(),
-        };
-        self.lock().insert(key, memory);
+        self.lock().insert(key, remembered_status(object, sent, &answer, self.clock.instant()));
         Ok(outcome)
+    }
+
+    /// Whether exactly this status is on record as ours. Where the cache has no record of it, what we sent last tells; after a restart
+    /// that is asked of the server, once.
+    async fn owns_status<K: Child>(&self, key: &str, sent: Hash, object: &K, status: &Value) -> Result<bool, ApplyError> {
+        let covers = |meta: &ObjectMeta| {
+            let fields = owned::fields(meta, self.manager, Some("status"))?;
+            Some(fields.get("f:status").map_or_else(|| is_empty(status), |fields| owned::covers_exactly(fields, status)))
+        };
+        if let Some(is_ours) = covers(object.meta()) {
+            return Ok(is_ours);
+        }
+        if let Some(memory) = self.lock().get(key).filter(|memory| memory.uid == object.uid()) {
+            return Ok(memory.sent == sent);
+        }
+        // Whoever watches a kind may list it; getting one would be a right of its own.
+        let just_this = ListParams::default().fields(&format!("metadata.name={}", object.name_any()));
+        let listed = self.api::<K>(object).list(&just_this).await?;
+        let same = |live: &&K| live.uid() == object.uid() && live.resource_version() == object.resource_version();
+        let Some(live) = listed.items.iter().find(same).filter(|live| covers(live.meta()) == Some(true)) else { return Ok(false) };
+        self.lock().insert(key.to_owned(), remembered_status(object, sent, live, self.clock.instant()));
+        Ok(true)
     }
 
     /// Forgets an object that is gone, and all that it controlled.
@@ -254,6 +261,19 @@ impl Applier {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Memory>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is remembered of a status that the server has in this version.
+fn remembered_status<K: Child>(object: &K, sent: Hash, answer: &K, at: Instant) -> Memory {
+    Memory {
+        of: owner_of(object),
+        sent,
+        answered: Hash::default(),
+        uid: answer.uid(),
+        resource_version: answer.resource_version(),
+        overridden: Vec::new(),
+        at,
     }
 }
 

@@ -195,6 +195,33 @@ async fn a_condition_that_is_left_out_is_withdrawn() {
     assert_eq!(outcome, StatusWrite::Written);
 }
 
+#[tokio::test]
+async fn a_record_that_the_cache_does_not_keep_is_asked_for_once() {
+    let pruned = |status: &Value| set(status, &Value::Null);
+    let with_record = |record: Value| {
+        Fake::new(move |asked: &Asked| {
+            let live = json!({"metadata": {}, "items": [set(&wanted(), &record)]});
+            (200, if asked.method == "GET" { live } else { asked.body.clone() })
+        })
+    };
+    let ours = with_record(record_of_wanted());
+    let applier_of_ours = applier(&ours);
+    for _ in 0..2 {
+        assert_eq!(applier_of_ours.apply_status(&pruned(&wanted()), &wanted()).await.expect("an outcome"), StatusWrite::Unchanged);
+    }
+    let asked: Vec<_> = ours.asked().into_iter().map(|asked| (asked.method, asked.query)).collect();
+    assert_eq!(asked, [("GET".to_owned(), "&fieldSelector=metadata.name%3Ds".to_owned())]);
+
+    let theirs = with_record(json!([{"manager": "kubectl", "operation": "Update"}]));
+    assert_eq!(applier(&theirs).apply_status(&pruned(&wanted()), &wanted()).await.expect("an outcome"), StatusWrite::Written);
+    let differs = with_record(record_of_wanted());
+    assert_eq!(
+        applier(&differs).apply_status(&pruned(&json!({"replicas": 1})), &wanted()).await.expect("an outcome"),
+        StatusWrite::Written
+    );
+    assert_eq!(differs.asked().len(), 1, "what differs is written without a question");
+}
+
 fn conflict_with(manager: &'static str) -> Fake {
     Fake::new(move |asked: &Asked| {
         if asked.query.contains("force=true") {

@@ -102,11 +102,30 @@ where
     I: IntoIterator<Item = T>,
     T: Send + 'static,
 {
+    watch_trimmed(name, (api, config), health, stop, interested, |_| ())
+}
+
+/// The same, with objects that are trimmed before anybody keeps them.
+fn watch_trimmed<K, T, I>(
+    name: WatchName,
+    (api, config): (Api<K>, watcher::Config),
+    health: WatchHealth,
+    stop: CancellationToken,
+    interested: impl Fn(&K) -> I + Send + Sync + 'static,
+    trim: fn(&mut K),
+) -> (Store<K>, mpsc::UnboundedReceiver<T>)
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
+    I: IntoIterator<Item = T>,
+    T: Send + 'static,
+{
     let (reader, mut writer) = reflector::store();
     let (sender, receiver) = mpsc::unbounded();
     let store = reader.clone();
     let mut listed: Vec<K> = Vec::new();
     let handle = move |event: Event<K>| {
+        let event = event.modify(trim);
         let before = if matches!(event, Event::InitDone) { store.state() } else { Vec::new() };
         writer.apply_watcher_event(&event);
         let touched: Vec<K> = match event {
@@ -151,6 +170,9 @@ where
 
 /// The main kind of a controller: the objects themselves, in the form that `Controller::for_stream`
 /// takes after a filter such as `predicates::generation.combine(predicates::finalizers)`.
+///
+/// Without the record of who wrote which field, which is larger than all the rest of most objects:
+/// [`crate::apply::Applier`] remembers what it wrote, and asks the server after a restart.
 pub fn watch_main<K>(
     name: WatchName,
     api: Api<K>,
@@ -162,7 +184,8 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     K::DynamicType: Default + Eq + Hash + Clone + Send + Sync,
 {
-    let (store, objects) = watch(name, api, config, health, stop, |object: &K| Some(object.clone()));
+    let trim = |object: &mut K| object.meta_mut().managed_fields = None;
+    let (store, objects) = watch_trimmed(name, (api, config), health, stop, |object: &K| Some(object.clone()), trim);
     (store, objects.map(Ok))
 }
 
