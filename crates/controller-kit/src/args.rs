@@ -44,8 +44,9 @@ pub struct ControllerArgs {
     /// Name of this process in Leases, for example its pod's.
     #[arg(long, env = "POD_NAME")]
     pub identity: Option<String>,
-    /// Seconds that a holder of a Lease may be silent before others take over.
-    #[arg(long, env = "LEASE_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(3..=3600))]
+    /// Seconds that a holder of a Lease may be silent before others take over. It writes nothing any more after two thirds of them, and
+    /// ends if the API server does not answer for all of them.
+    #[arg(long, env = "LEASE_SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(3..=3600))]
     pub lease_seconds: u64,
     /// Objects that are worked on at once.
     #[arg(long, env = "CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]

@@ -33,14 +33,19 @@ pub struct LeaderElector {
     leadership: Leadership,
     watched: Watched,
     last_renewal: Option<Instant>,
+    /// When the holder's time is up if it stays silent, as far as we saw.
+    vacant_at: Option<Instant>,
 }
+
+/// How often a process that waits for its turn looks: a Lease that was given up is taken within this time.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl LeaderElector {
     /// Prepares an election; nothing is sent yet.
     pub fn new(client: Client, settings: ElectionSettings, clock: Arc<dyn Clock>) -> Self {
         let record = Record::new(client, &settings.namespace, &settings.name, settings.duration / 3);
         let leadership = Leadership::new(clock.clone());
-        Self { record, settings, clock, leadership, watched: Watched::default(), last_renewal: None }
+        Self { record, settings, clock, leadership, watched: Watched::default(), last_renewal: None, vacant_at: None }
     }
 
     /// The leadership to check at every write.
@@ -84,7 +89,14 @@ impl LeaderElector {
                 }
             }
         }
-        if self.last_renewal.is_some() { self.settings.duration / 3 } else { (self.settings.duration / 6).min(Duration::from_secs(2)) }
+        if self.last_renewal.is_some() { self.settings.duration / 3 } else { self.until_next_look() }
+    }
+
+    /// A silent holder is succeeded when its time is up, not at some look after that.
+    fn until_next_look(&self) -> Duration {
+        let regular = (self.settings.duration / 6).min(LOOK);
+        let now = self.clock.instant();
+        self.vacant_at.filter(|at| *at > now).map_or(regular, |at| regular.min(at - now))
     }
 
     fn lose(&mut self) {
@@ -114,7 +126,11 @@ impl LeaderElector {
         match record::holder(read) {
             None => true,
             Some(holder) if holder == self.settings.identity => true,
-            Some(_) => unchanged_for >= record::duration(read, self.settings.duration),
+            Some(_) => {
+                let left = record::duration(read, self.settings.duration).saturating_sub(unchanged_for);
+                self.vacant_at = Some(now + left);
+                left.is_zero()
+            }
         }
     }
 
