@@ -15,6 +15,10 @@ use crate::transport::{Answer, Connection, Endpoint, HttpAnswer, HttpRequest, Lo
 /// No answer that we ask for is larger; a process that sends more is cut off.
 const LARGEST_BODY: usize = 32 << 20;
 
+/// A connection is kept for the requests of one round. The next round is half a minute away, and thousands of members would have
+/// thousands of connections in the meantime, each with its buffers.
+const IDLE_CONNECTION: Duration = Duration::from_secs(2);
+
 /// How long the network may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
@@ -48,7 +52,7 @@ impl WireTransport {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(deadlines.connect)
             .timeout(deadlines.read)
-            .pool_idle_timeout(Duration::from_secs(15))
+            .pool_idle_timeout(IDLE_CONNECTION)
             .build()
             .map_err(|error| Error::Connect { endpoint: "any".to_owned(), cause: causes(&error) })?;
         Ok(Self { client, deadlines })
