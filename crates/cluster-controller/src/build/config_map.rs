@@ -1,6 +1,7 @@
 //! `ConfigMaps`: scripts, configuration revisions, expectations of the gate.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use doris_api::member::GATE_HAD_DATA;
 use doris_api::{Component, labels, names};
@@ -11,7 +12,8 @@ use crate::script::FILES;
 
 /// Name of the ConfigMap with the scripts of this build of the controller.
 pub fn scripts_name(cluster: &str) -> String {
-    names::scripts(cluster, &short_hash(&FILES.map(|(_, text)| text).join("\0")))
+    static HASH: LazyLock<String> = LazyLock::new(|| short_hash(&FILES.map(|(_, text)| text).join("\0")));
+    names::scripts(cluster, &HASH)
 }
 
 /// The scripts. A new text is a new object: a pod never starts with scripts that its template

@@ -1,10 +1,12 @@
 //! API server, nodes and Doris in this process; everything else talks to them over sockets.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use doris_api::crd::CrdError;
 use doris_sim::{Timing, WorldOptions};
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -12,6 +14,7 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use kube_sim::KubeSim;
 use node_sim::{NodeSim, NodeSpec};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -143,16 +146,30 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     std::io::Write::write_all(&mut file, text.as_bytes()).map_err(Error::io("write", path))
 }
 
+/// Our definitions for a server of Kubernetes 1.`minor`, as name and document. They are made once in a process: the thousands of runs
+/// of a fault plan would otherwise spend a good part of their time on it.
+fn our_definitions(minor: u32) -> Result<Arc<Definitions>, Error> {
+    static MADE: Mutex<BTreeMap<u32, Arc<Definitions>>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = made.get(&minor) {
+        return Ok(known.clone());
+    }
+    let document = |definition: CustomResourceDefinition| Ok((definition.name_any(), serde_json::to_value(definition)?));
+    let all: Result<Definitions, CrdError> = doris_api::crd::crds(minor)?.into_iter().map(document).collect();
+    Ok(made.entry(minor).or_insert(Arc::new(all?)).clone())
+}
+
+type Definitions = Vec<(String, Value)>;
+
 /// Applies our definitions and waits until their kinds are served.
 pub async fn install_definitions(client: &Client, minor: u32) -> Result<(), Error> {
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in doris_api::crd::crds(minor)? {
-        let name = definition.name_any();
+    for (name, definition) in our_definitions(minor)?.iter() {
         definitions
-            .patch(&name, &PatchParams::apply("helm").force(), &Patch::Apply(&definition))
+            .patch(name, &PatchParams::apply("helm").force(), &Patch::Apply(definition))
             .await
             .map_err(Error::refused(format!("the definition {name}")))?;
-        kube::runtime::wait::await_condition(definitions.clone(), &name, kube::runtime::conditions::is_crd_established())
+        kube::runtime::wait::await_condition(definitions.clone(), name, kube::runtime::conditions::is_crd_established())
             .await
             .map_err(|source| Error::Wait { what: format!("the definition {name}"), source: Box::new(source) })?;
     }
