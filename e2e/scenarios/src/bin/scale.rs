@@ -1,47 +1,44 @@
 //! What many clusters cost the API server and the controller.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use doris_api::DorisCluster;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, ObjectMeta, PostParams};
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Client, ResourceExt as _};
-use scenarios::demo::progress::{is_ready, why_not_ready};
+use kube::Client;
+use scenarios::control_plane::{ControlPlane, DEFAULT_VERSION, Options};
 use scenarios::demo::{ControllerProcess, Settings, Start, run_if_asked};
-use scenarios::scale::process::{Usage, usage};
+use scenarios::scale::clusters::{Fleet, wait_until_quiet};
+use scenarios::scale::figures::{Figures, Memory, Requests, Rounds, table};
+use scenarios::scale::process::{Usage, raise_file_limit, usage};
 use scenarios::scale::scrape::{Buckets, scrape};
 use scenarios::scale::server::Server;
+use scenarios::scale::takeover::{End, follow};
 use scenarios::scale::tally::{Counts, between, totals};
-use scenarios::scale::unrelated;
-use tokio::time::{Instant, interval, sleep};
+use scenarios::scale::{cases, unrelated};
+use tokio::time::{Instant, sleep};
 
-const EXAMPLE: &str = include_str!("../../../../deploy/examples/basic.yaml");
 const HISTOGRAM: &str = "doris_operator_reconcile_duration_seconds";
-/// Clusters that are applied at the same time.
-const AT_ONCE: usize = 16;
-/// How long nothing is written before the idle time is measured.
-const QUIET: Duration = Duration::from_secs(5);
-/// How long quiet is waited for.
-const QUIET_LIMIT: Duration = Duration::from_secs(120);
+/// How long a controller without clusters is left alone before its memory is read.
+const SETTLE: Duration = Duration::from_secs(5);
 
-/// Makes many clusters of the basic example and prints what they cost.
+/// Makes many clusters and prints what they cost.
 #[derive(Parser)]
 struct Arguments {
     /// How many clusters.
     #[arg(long, default_value_t = 10)]
     clusters: usize,
-    /// ConfigMaps and Secrets that have nothing to do with us, made before.
+    /// Followers in each.
+    #[arg(long, default_value_t = 3)]
+    frontends: i32,
+    /// Backends in each.
+    #[arg(long, default_value_t = 3)]
+    backends: i32,
+    /// `ConfigMap`s and Secrets that have nothing to do with us, made before.
     #[arg(long, default_value_t = 0)]
     unrelated: usize,
     /// Seconds to measure idleness for.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 180)]
     idle: u64,
     /// Seconds that all clusters may take to be Ready.
     #[arg(long, default_value_t = 1800)]
@@ -49,6 +46,12 @@ struct Arguments {
     /// Nodes that run pods.
     #[arg(long, default_value_t = 10)]
     nodes: usize,
+    /// Leave out what happens when the controller is restarted or crashes.
+    #[arg(long)]
+    no_restarts: bool,
+    /// Start the real control plane of this version and measure on it.
+    #[arg(long, num_args = 0..=1, default_missing_value = DEFAULT_VERSION, value_name = "VERSION", conflicts_with = "kubeconfig")]
+    real: Option<String>,
     /// Kubeconfig of a real API server, with its controllers and its scheduler; without one it is simulated in this process.
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
@@ -58,6 +61,12 @@ struct Arguments {
     /// The controller's program; without one it is the one that is built into this program.
     #[arg(long)]
     controller: Option<PathBuf>,
+    /// Print the figures as JSON.
+    #[arg(long)]
+    json: bool,
+    /// Do the runs that the documentation shows and print its table; of the other arguments only `--idle` and `--deadline` count.
+    #[arg(long)]
+    table: bool,
 }
 
 #[tokio::main]
@@ -68,167 +77,159 @@ async fn main() -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
-    let settings = Settings { nodes: arguments.nodes, ..Settings::default() };
-    let server = match &arguments.kubeconfig {
-        None => Server::simulated(&settings).await?,
-        Some(file) => Server::real(file, arguments.audit_log.clone(), &settings).await?,
+    if arguments.table {
+        print!("{}", table(&cases::measure(arguments.idle, arguments.deadline).await?));
+        return Ok(());
+    }
+    raise_file_limit();
+    let settings = Settings { nodes: arguments.nodes, timing: scenarios::scale::server::timing(), ..Settings::default() };
+    let control_plane = match &arguments.real {
+        Some(version) => Some(ControlPlane::start(Options { version: version.clone(), ..Options::default() }).await?),
+        None => None,
     };
+    let server = match (&control_plane, &arguments.kubeconfig) {
+        (Some(real), _) => Server::real(&real.kubeconfig_path(), Some(real.audit_log_path()), &settings).await?,
+        (None, Some(file)) => Server::real(file, arguments.audit_log.clone(), &settings).await?,
+        (None, None) => Server::simulated(&settings).await?,
+    };
+    let run = Run { arguments: &arguments, server: &server, client: server.client() };
     let outcome = tokio::select! {
-        outcome = measure(&arguments, &server) => outcome,
-        interrupted = tokio::signal::ctrl_c() => interrupted.context("no signal can be waited for"),
+        outcome = run.measure() => outcome,
+        interrupted = tokio::signal::ctrl_c() => interrupted.context("no signal can be waited for").and(Err(anyhow::anyhow!("interrupted"))),
     };
     server.stop().await?;
-    outcome
-}
-
-async fn measure(arguments: &Arguments, server: &Server) -> anyhow::Result<()> {
-    let client = server.client();
-    if arguments.unrelated > 0 {
-        unrelated::create(&client, arguments.unrelated).await.context("unrelated objects")?;
-        eprintln!("{} unrelated objects are there", arguments.unrelated);
+    if let Some(control_plane) = control_plane {
+        control_plane.stop().await?;
     }
-    let controller = start_controller(arguments, server).await?;
-    let pid = controller.id().context("the controller ended")?;
-    sleep(QUIET).await;
-    let (usage_before, counts_before) = (usage(pid)?, server.counts()?.unwrap_or_default());
-    let began = Instant::now();
-    create(&client, arguments.clusters).await?;
-    eprintln!("{} clusters are applied after {:.1} s", arguments.clusters, began.elapsed().as_secs_f64());
-    let all_ready =
-        wait_until_ready(&client, arguments, began).await.with_context(|| format!("log of the controller:\n{}", controller.tail()))?;
-    let (usage_ready, counts_ready) = (usage(pid)?, server.counts()?);
-    let latencies_ready = Buckets::read(&scrape(controller.metrics()).await?, HISTOGRAM);
-    let settled = wait_until_quiet(server).await?;
-    let (usage_settled, counts_settled) = (usage(pid)?, server.counts()?);
-    eprintln!("measuring {} s of idleness", arguments.idle);
-    sleep(Duration::from_secs(arguments.idle)).await;
-    let (usage_idle, counts_idle) = (usage(pid)?, server.counts()?);
-    let latencies_idle = Buckets::read(&scrape(controller.metrics()).await?, HISTOGRAM).since(&latencies_ready);
-    controller.stop().await?;
-
-    println!("clusters                       {}", arguments.clusters);
-    println!("unrelated objects              {}", arguments.unrelated);
-    println!("all Ready after                {:.1} s", all_ready.as_secs_f64());
-    print_latencies("until Ready", &latencies_ready);
-    print_latencies("afterwards", &latencies_idle);
-    print_usage("without clusters", usage_before, 0.0);
-    print_usage("all Ready", usage_ready, usage_before.cpu);
-    print_usage("after the idle time", usage_idle, usage_settled.cpu);
-    if let (Some(ready), Some(quiet), Some(idle)) = (counts_ready, counts_settled, counts_idle) {
-        print_requests("until all are Ready", &between(&counts_before, &ready), arguments.clusters);
-        print_requests(
-            &format!("from then until it is quiet ({:.0} s)", settled.as_secs_f64()),
-            &between(&ready, &quiet),
-            arguments.clusters,
-        );
-        let while_idle = between(&quiet, &idle);
-        print_requests("while idle", &while_idle, arguments.clusters);
-        #[expect(clippy::cast_precision_loss, reason = "a few writes")]
-        let a_minute = totals(&while_idle).writes as f64 * 60.0 / Duration::from_secs(arguments.idle.max(1)).as_secs_f64();
-        println!("writes per idle minute         {a_minute:.1}");
+    let figures = outcome?;
+    if arguments.json {
+        println!("{}", serde_json::to_string(&figures)?);
+    } else {
+        print!("{}", figures.text());
     }
     Ok(())
 }
 
-async fn start_controller(arguments: &Arguments, server: &Server) -> anyhow::Result<ControllerProcess> {
-    let own = std::env::current_exe().context("this program can't find itself")?;
-    let start = Start {
-        is_ours: arguments.controller.is_none(),
-        program: arguments.controller.clone().unwrap_or(own),
-        kubeconfig: &server.kubeconfig(),
-        log: server.file("cluster-controller.log"),
-        arguments: Vec::new(),
-    };
-    Ok(ControllerProcess::start(start).await?)
+/// What was read at one moment.
+struct Reading {
+    usage: Usage,
+    counts: Option<Counts>,
+    rounds: Buckets,
 }
 
-/// Each cluster has a namespace of its own.
-async fn create(client: &Client, count: usize) -> anyhow::Result<()> {
-    let example: DorisCluster = serde_saphyr::from_str(EXAMPLE).context("the basic example")?;
-    let created = stream::iter(0..count).map(|index| {
-        let (client, mut cluster) = (client.clone(), example.clone());
-        async move {
-            let name = format!("scale-{index}");
-            let metadata = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-            let namespace = Namespace { metadata, ..Namespace::default() };
-            Api::all(client.clone()).create(&PostParams::default(), &namespace).await.context("a namespace")?;
-            cluster.metadata.name = Some(name.clone());
-            let clusters: Api<DorisCluster> = Api::namespaced(client, &name);
-            clusters.create(&PostParams::default(), &cluster).await.map(drop).context("a cluster")
-        }
-    });
-    created.buffer_unordered(AT_ONCE).try_collect::<()>().await
+struct Run<'a> {
+    arguments: &'a Arguments,
+    server: &'a Server,
+    client: Client,
 }
 
-async fn wait_until_ready(client: &Client, arguments: &Arguments, began: Instant) -> anyhow::Result<Duration> {
-    let clusters: Api<DorisCluster> = Api::all(client.clone());
-    let mut changes = pin!(watcher(clusters, watcher::Config::default()).default_backoff().applied_objects());
-    let (mut ready, mut last) = (BTreeSet::new(), None);
-    let mut told = interval(Duration::from_secs(10));
-    let mut deadline = pin!(sleep(Duration::from_secs(arguments.deadline)));
-    while ready.len() < arguments.clusters {
-        tokio::select! {
-            Some(change) = changes.next() => {
-                let cluster = change.context("the watch of clusters")?;
-                if is_ready(&cluster) {
-                    ready.insert(cluster.name_any());
-                } else {
-                    ready.remove(&cluster.name_any());
-                    last = Some(cluster);
-                }
-            }
-            _ = told.tick() => eprintln!("{:6.1} s: {} of {} are Ready", began.elapsed().as_secs_f64(), ready.len(), arguments.clusters),
-            () = deadline.as_mut() => {
-                let last = last.map(|cluster| format!("{}: {}", cluster.name_any(), why_not_ready(&cluster))).unwrap_or_default();
-                anyhow::bail!("only {} of {} are Ready after {} s; {last}", ready.len(), arguments.clusters, arguments.deadline);
-            }
+impl Run<'_> {
+    async fn measure(&self) -> anyhow::Result<Figures> {
+        let arguments = self.arguments;
+        if arguments.unrelated > 0 {
+            unrelated::create(&self.client, arguments.unrelated).await.context("unrelated objects")?;
+            eprintln!("{} unrelated objects are there", arguments.unrelated);
         }
+        let controller = self.start(1).await?;
+        sleep(SETTLE).await;
+        let empty = self.read(&controller).await?;
+        let fleet = Fleet { clusters: arguments.clusters, frontends: arguments.frontends, backends: arguments.backends };
+        let began = Instant::now();
+        fleet.create(&self.client).await?;
+        eprintln!("{} clusters are applied after {:.1} s", fleet.clusters, began.elapsed().as_secs_f64());
+        let arrived = fleet.arrive(&self.client, began, Duration::from_secs(arguments.deadline)).await;
+        let arrival = arrived.with_context(|| format!("log of the controller:\n{}", controller.tail()))?;
+        let ready = self.read(&controller).await?;
+        let settled = wait_until_quiet(self.server).await?;
+        let quiet = self.read(&controller).await?;
+        eprintln!("quiet {:.0} s later; measuring {} s of idleness", settled.as_secs_f64(), arguments.idle);
+        sleep(Duration::from_secs(arguments.idle)).await;
+        let idle = self.read(&controller).await?;
+        let figures = Figures {
+            clusters: fleet.clusters,
+            members: (fleet.frontends, fleet.backends),
+            unrelated: arguments.unrelated,
+            pods_after: arrival.pods.as_secs_f64(),
+            ready_after: arrival.clusters.as_secs_f64(),
+            rounds_until_ready: rounds(&ready.rounds),
+            rounds_idle: rounds(&idle.rounds.since(&quiet.rounds)),
+            until_ready: requests(&empty, &ready, fleet.clusters),
+            settling: requests(&ready, &quiet, fleet.clusters),
+            idle_seconds: arguments.idle,
+            idle_writes: counted(&quiet, &idle).map(|counts| totals(&counts).writes),
+            memory_empty: memory(empty.usage),
+            memory_ready: memory(ready.usage),
+            memory_idle: memory(idle.usage),
+            cpu_until_ready: ready.usage.cpu - empty.usage.cpu,
+            cpu_idle: idle.usage.cpu - quiet.usage.cpu,
+            ..Figures::default()
+        };
+        if let Some(counts) = counted(&quiet, &idle).filter(|counts| totals(counts).writes > 0) {
+            eprintln!("requests while idle: {counts:?}");
+        }
+        if arguments.no_restarts {
+            controller.stop().await?;
+            return Ok(figures);
+        }
+        self.measure_restarts(controller, figures).await
     }
-    Ok(began.elapsed())
-}
 
-/// Waits until nothing was written for a while, and tells how long that took.
-async fn wait_until_quiet(server: &Server) -> anyhow::Result<Duration> {
-    let began = Instant::now();
-    let mut last = totals(&server.counts()?.unwrap_or_default()).writes;
-    loop {
-        sleep(QUIET).await;
-        let now = totals(&server.counts()?.unwrap_or_default()).writes;
-        if now == last || began.elapsed() > QUIET_LIMIT {
-            return Ok(began.elapsed());
-        }
-        last = now;
+    async fn measure_restarts(&self, controller: ControllerProcess, figures: Figures) -> anyhow::Result<Figures> {
+        let middle = self.arguments.clusters / 2;
+        eprintln!("restarting the controller");
+        let (controller, restart) = follow(self.server, &self.client, controller, End::Asked, middle, async || self.start(2).await).await?;
+        wait_until_quiet(self.server).await?;
+        let restarted = self.read(&controller).await?;
+        eprintln!("killing the controller");
+        let (controller, crash) = follow(self.server, &self.client, controller, End::Killed, middle, async || self.start(3).await).await?;
+        controller.stop().await?;
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+        Ok(Figures { restart: seconds(restart), crash: seconds(crash), memory_restarted: memory(restarted.usage), ..figures })
+    }
+
+    async fn start(&self, number: u32) -> anyhow::Result<ControllerProcess> {
+        let own = std::env::current_exe().context("this program can't find itself")?;
+        let start = Start {
+            is_ours: self.arguments.controller.is_none(),
+            program: self.arguments.controller.clone().unwrap_or(own),
+            kubeconfig: &self.server.kubeconfig(),
+            log: self.server.file(&format!("cluster-controller-{number}.log")),
+            arguments: Vec::new(),
+        };
+        Ok(ControllerProcess::start(start).await?)
+    }
+
+    async fn read(&self, controller: &ControllerProcess) -> anyhow::Result<Reading> {
+        let pid = controller.id().context("the controller ended")?;
+        let rounds = Buckets::read(&scrape(controller.metrics()).await?, HISTOGRAM);
+        Ok(Reading { usage: usage(pid)?, counts: self.server.counts()?, rounds })
     }
 }
 
-fn print_latencies(when: &str, buckets: &Buckets) {
-    let milliseconds = |share| buckets.quantile(share).map_or_else(|| "-".to_owned(), |seconds| format!("{:.0} ms", seconds * 1000.0));
-    println!("reconciles, {when:<18} {}, P50 {}, P99 {}", buckets.count(), milliseconds(0.5), milliseconds(0.99));
+fn counted(from: &Reading, to: &Reading) -> Option<Counts> {
+    Some(between(from.counts.as_ref()?, to.counts.as_ref()?))
 }
 
-fn print_usage(when: &str, usage: Usage, cpu_before: f64) {
-    #[expect(clippy::cast_precision_loss, reason = "a process has far less memory than that")]
-    let mebibytes = |bytes: u64| bytes as f64 / 1_048_576.0;
-    println!(
-        "{when:<30} {:.1} MiB resident (of these {:.1} MiB allocated; peak {:.1} MiB), {:.1} CPU seconds",
-        mebibytes(usage.resident),
-        mebibytes(usage.anonymous),
-        mebibytes(usage.peak),
-        usage.cpu - cpu_before
-    );
-}
-
-fn print_requests(when: &str, counts: &Counts, clusters: usize) {
-    let sums = totals(counts);
+fn requests(from: &Reading, to: &Reading, clusters: usize) -> Option<Requests> {
+    let counts = counted(from, to)?;
+    let sums = totals(&counts);
     #[expect(clippy::cast_precision_loss, reason = "far fewer requests than that")]
     let each = |count: u64| count as f64 / clusters.max(1) as f64;
-    println!(
-        "\nrequests {when}: {:.1} writes and {:.1} reads a cluster, {} about Leases",
-        each(sums.writes),
-        each(sums.reads),
-        sums.leases
-    );
-    for ((verb, resource), count) in counts.iter().filter(|((_, resource), _)| resource != "leases") {
-        println!("  {verb:<8} {resource:<28} {count:>8} {:>8.2} a cluster", each(*count));
-    }
+    let rows = counts.iter().filter(|((_, resource), _)| resource != "leases");
+    Some(Requests {
+        writes: each(sums.writes),
+        reads: each(sums.reads),
+        each: rows.map(|((verb, resource), count)| (verb.clone(), resource.clone(), each(*count))).collect(),
+    })
+}
+
+fn rounds(buckets: &Buckets) -> Rounds {
+    let milliseconds = |share| buckets.quantile(share).map(|seconds| seconds * 1000.0);
+    Rounds { count: buckets.count(), p50: milliseconds(0.5), p99: milliseconds(0.99) }
+}
+
+fn memory(usage: Usage) -> Memory {
+    #[expect(clippy::cast_precision_loss, reason = "a process has far less memory than that")]
+    let mebibytes = |bytes: u64| bytes as f64 / 1_048_576.0;
+    Memory { resident: mebibytes(usage.resident), allocated: mebibytes(usage.anonymous), peak: mebibytes(usage.peak) }
 }

@@ -148,6 +148,11 @@ impl ControllerProcess {
         std::fs::read(&self.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
     }
 
+    /// Ends it at once, as a crash does.
+    pub async fn kill(mut self) -> Result<(), Error> {
+        self.child.kill().await.map_err(Error::io("end", &self.log))
+    }
+
     /// Asks it to end, and ends it if it has not after a while.
     pub async fn stop(mut self) -> Result<(), Error> {
         let Some(pid) = self.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw) else { return Ok(()) };

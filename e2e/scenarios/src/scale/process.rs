@@ -1,5 +1,7 @@
 //! What a process takes from its machine, from /proc.
 
+use rustix::process::{Resource, getrlimit, setrlimit};
+
 /// Memory and CPU time of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
@@ -21,6 +23,15 @@ pub fn usage(pid: u32) -> std::io::Result<Usage> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     Ok(parse(&status, &stat))
+}
+
+/// Lets this process open as many files as it may: each port of a simulated member is one.
+pub fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 fn parse(status: &str, stat: &str) -> Usage {

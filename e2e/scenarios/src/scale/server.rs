@@ -1,11 +1,12 @@
 //! The API server that is measured against: simulated in this process, or the one of a kubeconfig.
 
-use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use doris_sim::WorldOptions;
+use doris_sim::{Timing, WorldOptions};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube_sim::Identity;
@@ -36,9 +37,14 @@ pub enum Server {
 pub struct Real {
     client: Client,
     directory: TempDir,
-    audit_log: Option<PathBuf>,
+    audit_log: Option<Mutex<AuditLog>>,
     _nodes: NodeSim,
     _range: AddressRange,
+}
+
+/// Doris as the clusters have it: quick to start, with the heartbeats of a real one, since many of them share this machine.
+pub fn timing() -> Timing {
+    Timing { heartbeat: None, report: Duration::from_secs(10), decommission_check: Duration::from_secs(10), ..Timing::fast() }
 }
 
 impl Server {
@@ -77,6 +83,7 @@ impl Server {
         }
         let text = serde_saphyr::to_string(&admin).context("the kubeconfig can't be written")?;
         crate::demo::write_private(&directory.path().join("kubeconfig"), &text)?;
+        let audit_log = audit_log.map(|path| Mutex::new(AuditLog { path, read: 0, counts: Counts::new() }));
         Ok(Self::Real(Box::new(Real { client, directory, audit_log, _nodes: nodes, _range: range })))
     }
 
@@ -105,7 +112,10 @@ impl Server {
     pub fn counts(&self) -> anyhow::Result<Option<Counts>> {
         match self {
             Self::Simulated { tally, .. } => Ok(Some(tally.counts())),
-            Self::Real(real) => real.audit_log.as_deref().map(audited).transpose(),
+            Self::Real(real) => {
+                let log = real.audit_log.as_ref();
+                log.map(|log| log.lock().unwrap_or_else(PoisonError::into_inner).counts()).transpose()
+            }
         }
     }
 
@@ -118,17 +128,61 @@ impl Server {
     }
 }
 
-/// The controller's requests in an audit log.
-fn audited(path: &Path) -> anyhow::Result<Counts> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("the audit log {} can't be read", path.display()))?;
-    let mut counts: Counts = BTreeMap::new();
-    for entry in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        let is_ours = entry["impersonatedUser"]["username"] == IMPERSONATED && entry["stage"] == "ResponseComplete";
-        let (Some(verb), Some(resource)) = (entry["verb"].as_str().filter(|_| is_ours), entry["objectRef"]["resource"].as_str()) else {
-            continue;
-        };
-        let resource = entry["objectRef"]["subresource"].as_str().map_or_else(|| resource.to_owned(), |sub| format!("{resource}/{sub}"));
-        *counts.entry((verb.to_owned(), resource)).or_default() += 1;
+/// An audit log that grows, and the controller's requests in what was read of it.
+struct AuditLog {
+    path: PathBuf,
+    read: u64,
+    counts: Counts,
+}
+
+impl AuditLog {
+    /// Reads on to the end, up to the last whole line.
+    fn counts(&mut self) -> anyhow::Result<Counts> {
+        let unreadable = || format!("the audit log {} can't be read", self.path.display());
+        let mut file = std::fs::File::open(&self.path).with_context(unreadable)?;
+        file.seek(SeekFrom::Start(self.read)).with_context(unreadable)?;
+        let mut lines = BufReader::new(file);
+        let mut line = String::new();
+        while lines.read_line(&mut line).with_context(unreadable)? > 0 && line.ends_with('\n') {
+            self.read += line.len() as u64;
+            if let Some(request) = own_request(&line) {
+                *self.counts.entry(request).or_default() += 1;
+            }
+            line.clear();
+        }
+        Ok(self.counts.clone())
     }
-    Ok(counts)
+}
+
+/// Verb and resource, if the controller sent it.
+fn own_request(line: &str) -> Option<(String, String)> {
+    let entry: Value = serde_json::from_str(line).ok()?;
+    let is_ours = entry["impersonatedUser"]["username"] == IMPERSONATED && entry["stage"] == "ResponseComplete";
+    let (verb, resource) = (entry["verb"].as_str().filter(|_| is_ours)?, entry["objectRef"]["resource"].as_str()?);
+    let resource = entry["objectRef"]["subresource"].as_str().map_or_else(|| resource.to_owned(), |sub| format!("{resource}/{sub}"));
+    Some((verb.to_owned(), resource))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::{AuditLog, Counts, IMPERSONATED};
+
+    #[test]
+    fn an_audit_log_is_read_on_where_it_was_left_and_only_whole_lines() {
+        let line = |user: &str| {
+            format!(
+                r#"{{"stage":"ResponseComplete","verb":"patch","impersonatedUser":{{"username":"{user}"}},"objectRef":{{"resource":"pods","subresource":"status"}}}}"#
+            )
+        };
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        let mut log = AuditLog { path: file.path().to_owned(), read: 0, counts: Counts::new() };
+        let patches = |counts: Counts| counts.get(&("patch".to_owned(), "pods/status".to_owned())).copied().unwrap_or_default();
+        write!(file, "{}\n{}\n{}", line(IMPERSONATED), line("somebody"), line(IMPERSONATED)).expect("room");
+        assert_eq!(patches(log.counts().expect("readable")), 1);
+        writeln!(file).expect("room");
+        assert_eq!(patches(log.counts().expect("readable")), 2);
+        assert_eq!(patches(log.counts().expect("readable")), 2);
+    }
 }
