@@ -5,18 +5,22 @@ mod accounts;
 pub mod elect;
 mod error;
 pub mod http;
+mod jobs;
 mod literal;
 mod membership;
 mod metrics;
 mod probe;
 mod rows;
 mod session;
+pub mod survey;
 mod table;
+mod tablets;
 mod transport;
 mod wire;
 
 pub use accounts::{GlobalRight, generate_password, initial_root_password};
 pub use error::Error;
+pub use jobs::{ColocationGroup, JobCount, RunningAlter, RunningBackup};
 pub use literal::MemberAddress;
 pub use membership::BackendChange;
 pub use probe::{FrontendTarget, FrontendView, Journals, MasterSearch, find_and_prove_master, probe_frontends};
@@ -24,6 +28,7 @@ pub use rows::{
     AccountGrants, Backend, BackendDisk, BackendStatus, Broker, DatabaseHealth, Frontend, FrontendRole, FrontendSetting, NodeRole,
 };
 pub use session::{SLOW_STATEMENT_LIMIT, STATEMENT_LIMIT, Session};
+pub use tablets::{Database, PartitionRow, Queue, ReplicaRow, ReplicaShare, ScheduledTablet, StoredTable, TabletHome};
 pub use transport::{Answer, Connection, Endpoint, HttpAnswer, HttpRequest, Login, Password, Transport};
 pub use wire::{Deadlines, WireTransport};
 

@@ -227,6 +227,8 @@ pub struct BackendDisk {
     pub root_path: String,
     /// Whether the frontend takes it for usable.
     pub online: bool,
+    /// Bytes that tablets take.
+    pub data_used: Option<u64>,
     /// Bytes free.
     pub available: Option<u64>,
     /// Bytes in all.
@@ -241,6 +243,7 @@ impl BackendDisk {
             Ok(Self {
                 root_path: row.required("RootPath")?.to_owned(),
                 online: row.required("State")?.eq_ignore_ascii_case("ONLINE"),
+                data_used: row.size("DataUsedCapacity")?,
                 available: row.size("AvailCapacity")?,
                 total: row.size("TotalCapacity")?,
                 medium: row.text("StorageMedium").map(str::to_owned),

@@ -138,7 +138,8 @@ impl Session {
         }
     }
 
-    async fn run_within(&mut self, statement: &str, limit: Duration) -> Result<Answer, Error> {
+    /// Runs one statement under a deadline of its own.
+    pub(crate) async fn run_within(&mut self, statement: &str, limit: Duration) -> Result<Answer, Error> {
         if let Some(cause) = &self.spent {
             return Err(Error::Lost { endpoint: self.endpoint.to_string(), cause: cause.clone() });
         }

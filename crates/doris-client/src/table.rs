@@ -110,9 +110,14 @@ impl<'a> Row<'a> {
         }
     }
 
+    /// Every value of the row by the name of its column.
+    pub(crate) fn cells(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.table.columns.iter().zip(self.cells).filter_map(|(name, cell)| Some((name.as_str(), cell.as_deref()?)))
+    }
+
     /// Every number of the row by the name of its column.
     pub(crate) fn counts(self) -> impl Iterator<Item = (&'a str, u64)> {
-        self.table.columns.iter().zip(self.cells).filter_map(|(name, cell)| Some((name.as_str(), cell.as_deref()?.parse().ok()?)))
+        self.cells().filter_map(|(name, cell)| Some((name, cell.parse().ok()?)))
     }
 
     pub(crate) fn malformed(self, cause: impl Into<String>) -> Error {
