@@ -4,3 +4,4 @@ pub mod accounts;
 pub mod children;
 pub mod identity;
 pub mod pods;
+pub mod sweep;

@@ -6,6 +6,7 @@ mod config;
 mod config_map;
 mod container;
 mod context;
+mod inventory;
 mod merge;
 mod network;
 mod old_budget;
@@ -20,6 +21,7 @@ pub use budget::{budget, budget_api_version};
 pub use config::{Rendered, is_live_key, render};
 pub use config_map::{config_revision, gate, scripts, scripts_name};
 pub use context::{BuildError, Context, IdentityFacts};
+pub use inventory::{Inventory, inventory};
 pub use merge::strategic_merge;
 pub use network::network_policies;
 pub use old_budget::OldBudget;
@@ -52,6 +54,6 @@ fn short_hash(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;

@@ -111,6 +111,8 @@ pub struct Memory {
     pub no_login_before: Option<Instant>,
     /// What was applied and is known to be in place.
     pub applied: crate::act::children::AppliedMemory,
+    /// What was swept.
+    pub swept: crate::act::sweep::SweepMemory,
     /// The last finding that an Event told.
     pub told: Option<Finding>,
     /// When the status was last written.

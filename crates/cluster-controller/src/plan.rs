@@ -4,5 +4,6 @@ pub mod accounts;
 pub mod birth;
 pub mod founding;
 pub mod joining;
+pub mod pruning;
 pub mod volumes;
 pub mod workers;

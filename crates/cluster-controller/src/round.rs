@@ -4,6 +4,7 @@ mod birth;
 mod founded;
 mod founding;
 mod proof;
+mod sweep;
 mod volumes;
 mod workers;
 
@@ -61,14 +62,17 @@ impl<'a> Round<'a> {
         let Some(stored) = self.identity(&given).await? else { return Ok(()) };
         self.facts.identity = Some(stored.identity.clone());
         self.apply(&stored.identity, Stage::Frontends).await?;
+        // What cannot be deleted holds nothing up; it is told at the end.
+        let swept = self.sweep().await;
         match stored.identity.phase {
             Phase::Unfounded | Phase::Founding { .. } => self.found(&stored, &given).await?,
             Phase::Founded { .. } => self.tend(&stored, &given).await?,
         }
+        self.retire().await?;
         self.tell_of_volumes();
         self.tell_of_pods();
         self.tell_of_revisions();
-        Ok(())
+        swept
     }
 
     /// A wait that is told with its reason.

@@ -72,6 +72,12 @@ impl Cluster {
                 port.remove("nodePort");
             }
         }
+        if live.is_some_and(needs_health_check)
+            && !needs_health_check(object)
+            && let Some(spec) = object["spec"].as_object_mut()
+        {
+            spec.remove("healthCheckNodePort");
+        }
         Ok(())
     }
 

@@ -27,7 +27,7 @@ use node_sim::{Doris, NodeSim};
 use serde_json::Value;
 
 pub use controller::{Admission, Controller, ControllerOptions};
-pub use examples::{basic, cluster, full};
+pub use examples::{basic, cluster, full, merge};
 pub use faults::{Fault, Faults};
 pub use oracles::Verdicts;
 pub use storm::Right;

@@ -7,7 +7,6 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use controller_kit::apply::{Child, key_of};
 use doris_api::{Component, DorisCluster, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::api::{DeleteParams, Preconditions};
 use kube::{Api, ResourceExt as _};
 
 use crate::build::{self, IdentityFacts, SetInput};
@@ -60,11 +59,9 @@ async fn frontends(built: &build::Context<'_>, identity: &Identity, writer: &mut
     if !identity.frontends.is_empty() || identity.epoch > 0 {
         writer.place(&build::gate(built)).await?;
     }
-    let policies = build::network_policies(built);
-    for policy in &policies {
+    for policy in &build::network_policies(built) {
         writer.place(policy).await?;
     }
-    writer.sweep(&policies).await?;
     for component in [Component::Fe, Component::FeObserver] {
         if component == Component::Fe || built.spec().fe.observers > 0 {
             writer.component(built, identity, component).await?;
@@ -175,24 +172,6 @@ impl Writer<'_> {
         }
         self.memory.in_place.insert(id, (sent, Stamp::of(&applied.object)));
         Ok(Some(applied.object))
-    }
-
-    /// Deletes objects of a kind that are not wanted any more.
-    async fn sweep<K: Child + Stamped>(&mut self, wanted: &[K]) -> Result<(), Error> {
-        for (name, stamp) in K::index(&self.ctx.caches).of(self.key) {
-            if wanted.iter().any(|object| object.name_any() == name) {
-                continue;
-            }
-            let api: Api<K> = Api::namespaced(self.ctx.client.clone(), &self.key.namespace);
-            let exactly = Preconditions { uid: Some(stamp.uid.clone()), resource_version: None };
-            self.ctx.gate.check()?;
-            match api.delete(&name, &DeleteParams::background().preconditions(exactly)).await {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => {}
-                Err(error) => return Err(Error::Apply { object: format!("{} {name}", K::kind(&())), source: error.into() }),
-            }
-        }
-        Ok(())
     }
 
     async fn live<K: Child>(&self, object: &K) -> Result<Option<K>, Error> {

@@ -1,5 +1,8 @@
 //! Which identity a cluster begins with: a new one, one rebuilt from its volumes, or none.
 
+use std::collections::BTreeSet;
+
+use doris_api::Component;
 use jiff::Timestamp;
 
 use crate::identity::{Identity, Phase};
@@ -13,6 +16,8 @@ pub struct ClaimFacts {
     pub identity: Option<String>,
     /// Doris' cluster id that it is annotated with.
     pub cluster_id: Option<String>,
+    /// Whose volume it is: from its label and its name.
+    pub member: Option<(Component, u32)>,
 }
 
 /// What to begin with.
@@ -47,6 +52,15 @@ pub fn without_identity(claims: &[ClaimFacts]) -> Birth {
     Birth::Rebuilt { id: id.clone(), cluster_id }
 }
 
+/// Ordinals of a component's members whose volumes are there: whoever rebuilds an identity has to take each for a
+/// member, or its pod would be taken away from under its data. Beyond `pods`, the size of the set if there is one,
+/// are volumes of members that went before.
+pub fn members_with_volumes(claims: &[ClaimFacts], component: Component, pods: Option<i32>) -> BTreeSet<u32> {
+    let is_in_set = |ordinal: &u32| pods.is_none_or(|pods| i64::from(*ordinal) < i64::from(pods));
+    let of_component = claims.iter().filter_map(|claim| claim.member).filter(|(found, _)| *found == component);
+    of_component.map(|(_, ordinal)| ordinal).filter(is_in_set).collect()
+}
+
 /// Whether an identity was kept by somebody who deleted all volumes and meant to start anew: it is
 /// founded, older than the cluster object, and there is neither a claim nor a set of this name.
 pub fn means_fresh_start(
@@ -61,12 +75,13 @@ pub fn means_fresh_start(
 
 #[cfg(test)]
 mod tests {
-    use super::{Birth, ClaimFacts, means_fresh_start, without_identity};
+    use super::{Birth, ClaimFacts, means_fresh_start, members_with_volumes, without_identity};
     use crate::identity::{Identity, Phase};
+    use doris_api::Component;
     use jiff::{SignedDuration, Timestamp};
 
     fn claim(name: &str, identity: Option<&str>) -> ClaimFacts {
-        ClaimFacts { name: name.into(), identity: identity.map(str::to_owned), cluster_id: None }
+        ClaimFacts { name: name.into(), identity: identity.map(str::to_owned), cluster_id: None, member: None }
     }
 
     #[test]
@@ -80,6 +95,15 @@ mod tests {
         let known = ClaimFacts { cluster_id: Some("42".into()), ..claim("b", Some("i1")) };
         assert_eq!(without_identity(&[claim("a", Some("i1")), known]), Birth::Rebuilt { id: "i1".into(), cluster_id: "42".into() });
         assert_eq!(without_identity(&[claim("a", Some("i1"))]), Birth::Rebuilt { id: "i1".into(), cluster_id: String::new() });
+    }
+
+    #[test]
+    fn every_volume_of_a_rebuilt_cluster_stands_for_a_member() {
+        let of = |component, ordinal| ClaimFacts { member: Some((component, ordinal)), ..claim("x", Some("i1")) };
+        let claims = [of(Component::Be, 0), of(Component::Be, 0), of(Component::Be, 2), of(Component::Fe, 0), claim("y", Some("i1"))];
+        assert_eq!(members_with_volumes(&claims, Component::Be, None), [0, 2].into(), "two disks are one member");
+        assert_eq!(members_with_volumes(&claims, Component::Be, Some(2)), [0].into(), "the third went before");
+        assert_eq!(members_with_volumes(&claims, Component::Fe, Some(3)), [0].into());
     }
 
     #[test]

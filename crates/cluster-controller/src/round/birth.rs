@@ -1,7 +1,7 @@
 //! The identity at the beginning of a round: as remembered, as read, rebuilt or new.
 
 use doris_api::conditions::reason;
-use doris_api::labels;
+use doris_api::{Component, labels, names};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -10,13 +10,13 @@ use super::Round;
 use crate::act::accounts::UserPasswords;
 use crate::act::identity::{self, Stored, fqdn_suffix};
 use crate::error::Error;
-use crate::identity::{Accounts, Identity, Phase};
-use crate::plan::birth::{Birth, ClaimFacts, means_fresh_start, without_identity};
+use crate::identity::{Accounts, Identity, KnownFrontend, Phase};
+use crate::plan::birth::{Birth, ClaimFacts, means_fresh_start, members_with_volumes, without_identity};
 
 impl Round<'_> {
     /// The identity, read again only if the cache shows another version. `None`: see the findings.
     pub(super) async fn identity(&mut self, given: &UserPasswords) -> Result<Option<Stored>, Error> {
-        let name = doris_api::names::identity(&self.key.name);
+        let name = names::identity(&self.key.name);
         let cached = self.ctx.caches.secrets.get(self.key, &name);
         if let Some(stored) = &self.memory.identity
             && !stored.is_outdated(cached.as_deref())
@@ -71,15 +71,49 @@ impl Round<'_> {
     }
 
     async fn born(&mut self, given: &UserPasswords) -> Result<Option<Stored>, Error> {
-        let fresh = match without_identity(&self.live_claims().await?) {
+        let claims = self.live_claims().await?;
+        let fresh = match without_identity(&claims) {
             Birth::New => self.new_identity(given, self.ctx.new_id(), Phase::Unfounded),
-            Birth::Rebuilt { id, cluster_id } => self.new_identity(given, id, Phase::Founded { cluster_id }),
+            Birth::Rebuilt { id, cluster_id } => match self.memory.identity.as_ref().filter(|stored| stored.identity.id == id) {
+                // This process leads and wrote or read it last; nothing of it is lost.
+                Some(stored) => {
+                    tracing::warn!(cluster = self.key.name, "the identity Secret was deleted; it is made again as it was");
+                    stored.identity.clone()
+                }
+                None => self.rebuilt(given, id, cluster_id, &claims),
+            },
             Birth::Halt(message) => {
                 self.stall(reason::WRONG_VOLUME, message);
                 return Ok(None);
             }
         };
         identity::create(self.ctx, self.key, &fresh).await.map(Some)
+    }
+
+    /// An identity from what the volumes say. The passwords that Doris has are not known any more, but for
+    /// those that the user gives.
+    fn rebuilt(&self, given: &UserPasswords, id: String, cluster_id: String, claims: &[ClaimFacts]) -> Identity {
+        tracing::warn!(cluster = self.key.name, "the identity Secret is lost; it is rebuilt from what the volumes say");
+        // What the volumes do not say, the status of a cluster that was not recreated does.
+        let copy = self.cluster.status.as_ref().and_then(|status| status.identity.as_ref()).filter(|copy| copy.id == id);
+        let of_copy = copy.and_then(|copy| copy.cluster_id.clone()).unwrap_or_default();
+        let cluster_id = if cluster_id.is_empty() { of_copy } else { cluster_id };
+        let epoch = copy.and_then(|copy| u64::try_from(copy.epoch).ok()).unwrap_or_default();
+        let mut identity = Identity { epoch, ..self.new_identity(given, id, Phase::Founded { cluster_id }) };
+        identity.accounts.root_applied.clone_from(&given.root);
+        let hosts = |component: Component| {
+            let set = self.ctx.caches.sets.get(self.key, &names::set(&self.key.name, component));
+            let members = members_with_volumes(claims, component, set.map(|set| set.replicas));
+            let fqdn = move |ordinal| {
+                names::member_fqdn(&self.key.name, component, ordinal, &self.key.namespace, &self.cluster.spec.cluster_domain)
+            };
+            members.into_iter().map(fqdn)
+        };
+        // Names and ids are filled in as soon as Doris tells them.
+        let follower = |host| (host, KnownFrontend { name: String::new(), role: "FOLLOWER".to_owned() });
+        identity.frontends = hosts(Component::Fe).map(follower).collect();
+        identity.backends = hosts(Component::Be).map(|host| (host, String::new())).collect();
+        identity
     }
 
     fn new_identity(&self, given: &UserPasswords, id: String, phase: Phase) -> Identity {
@@ -110,7 +144,16 @@ impl Round<'_> {
             name: claim.name_any(),
             identity: claim.annotations().get(labels::IDENTITY).cloned(),
             cluster_id: claim.annotations().get(labels::CLUSTER_ID).cloned(),
+            member: member_of(&claim),
         };
         Ok(list.items.into_iter().map(facts).collect())
     }
+}
+
+/// Whose volume a claim is.
+fn member_of(claim: &PersistentVolumeClaim) -> Option<(Component, u32)> {
+    let component = Component::from_name(claim.labels().get(labels::COMPONENT)?)?;
+    let name = claim.name_any();
+    let (_, ordinal) = name.rsplit_once('-')?;
+    Some((component, ordinal.parse().ok()?))
 }

@@ -20,6 +20,7 @@ use crate::plan::accounts::FOUNDED;
 use crate::plan::founding::{Founder, Step as FoundingStep, plan as founding_plan};
 use crate::plan::joining::{FrontendRow, Frontends, Step, plan};
 use crate::report::Known;
+use crate::view::MemberPod;
 
 /// Doris may lock accounts after refusals: one round of tries a minute.
 const LOGIN_PAUSE: std::time::Duration = std::time::Duration::from_mins(1);
@@ -140,7 +141,11 @@ impl Round<'_> {
         let mut registered = false;
         let port = self.ports().edit_log;
         let rows: Vec<FrontendRow> = doris.frontends.iter().map(|row| self.joining_row(row, doris, master)).collect();
-        let (followers, observers) = (self.facts.seen.of(Component::Fe).to_vec(), self.facts.seen.of(Component::FeObserver).to_vec());
+        let followers = self.facts.seen.of(Component::Fe).to_vec();
+        // Whoever is not asked for any more is not registered again, or it could never be dropped.
+        let wanted = u32::try_from(self.cluster.spec.fe.observers).unwrap_or(0);
+        let observers: Vec<MemberPod> =
+            self.facts.seen.of(Component::FeObserver).iter().filter(|pod| pod.ordinal < wanted).cloned().collect();
         for step in plan(Frontends { followers: &followers, observers: &observers, rows: &rows, port }) {
             match step {
                 Step::Add { fqdn, role, pod } => registered |= self.add_frontend(doris, session, &fqdn, &role, &pod).await?,
@@ -228,8 +233,8 @@ impl Round<'_> {
                 reason::LOCKED_OUT,
                 format!(
                     "Doris refuses every stored password. As root run: CREATE USER IF NOT EXISTS '{user}' IDENTIFIED BY '<operator.current of \
-                     Secret {secret}>'; GRANT NODE_PRIV ON *.*.* TO '{user}'; GRANT ADMIN_PRIV ON *.*.* TO '{user}'; or put root's password \
-                     into the Secret that spec.auth.rootPassword names",
+                     Secret {secret}>'; ALTER USER '{user}' IDENTIFIED BY '<the same>'; GRANT NODE_PRIV ON *.*.* TO '{user}'; \
+                     GRANT ADMIN_PRIV ON *.*.* TO '{user}'; or put root's password into the Secret that spec.auth.rootPassword names",
                     user = accounts::OPERATOR_USER,
                     secret = doris_api::names::identity(&self.key.name),
                 ),

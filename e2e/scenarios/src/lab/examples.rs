@@ -48,3 +48,19 @@ pub fn full(version: &str) -> Value {
         "broker": {"replicas": 1, "name": "hdfs_broker"},
     })
 }
+
+/// A merge patch: what is null goes, maps are merged, everything else is replaced.
+pub fn merge(base: &mut Value, patch: &Value) {
+    match (base, patch) {
+        (Value::Object(base), Value::Object(patch)) => {
+            for (key, value) in patch {
+                if value.is_null() {
+                    base.remove(key);
+                } else {
+                    merge(base.entry(key.clone()).or_insert(json!({})), value);
+                }
+            }
+        }
+        (base, patch) => *base = patch.clone(),
+    }
+}

@@ -8,7 +8,7 @@ use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, Error};
 use scenarios::lab::look::condition;
-use scenarios::lab::{Lab, Settings, basic, cluster};
+use scenarios::lab::{Lab, Settings, basic, cluster, merge};
 use serde_json::{Value, json};
 
 const BAD: &str = include_str!("../../../../crates/doris-api/tests/specs/bad.yaml");
@@ -76,22 +76,6 @@ fn clusters(lab: &Lab) -> Api<DynamicObject> {
 
 fn table(text: &str) -> Vec<Value> {
     serde_saphyr::from_str(text).expect("a table of specs")
-}
-
-/// A merge patch.
-fn merge(base: &mut Value, patch: &Value) {
-    match (base, patch) {
-        (Value::Object(base), Value::Object(patch)) => {
-            for (key, value) in patch {
-                if value.is_null() {
-                    base.remove(key);
-                } else {
-                    merge(base.entry(key.clone()).or_insert(json!({})), value);
-                }
-            }
-        }
-        (base, patch) => *base = patch.clone(),
-    }
 }
 
 #[tokio::test(start_paused = true)]

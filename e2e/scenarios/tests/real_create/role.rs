@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::Event;
+use doris_api::{Component, names};
+use k8s_openapi::api::core::v1::{Event, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRole;
-use kube::api::{ListParams, Patch, PatchParams};
+use kube::ResourceExt as _;
+use kube::api::ListParams;
 use scenarios::lab::{basic, cluster};
 use scenarios::real::Place;
 use serde_json::json;
 
 use crate::audit::requests;
-use crate::children::children;
+use crate::children::{Child, children};
 use crate::harness::run;
 
 /// Rights that only servers of other versions need, or situations that this scenario does not make.
@@ -21,6 +23,8 @@ const NOT_HERE: [(&str, &str, &str); 3] = [
     ("", "events", "create"),
     ("", "events", "patch"),
 ];
+
+const BROKER: &str = "hdfs";
 
 type Right = (String, String, String);
 
@@ -55,7 +59,9 @@ fn used(place: &Place<'_>) -> BTreeSet<Right> {
 fn controller_runs_with_exactly_its_own_role() {
     run("controller_runs_with_its_own_role", async |place| {
         let controller = place.start_controller("one").await.expect("a controller");
-        place.apply(&cluster("demo", basic("2.1.7"))).await.expect("applied");
+        let mut spec = basic("2.1.7");
+        spec["broker"] = json!({"name": BROKER, "replicas": 1});
+        place.apply(&cluster("demo", spec)).await.expect("applied");
         place.until_ready("demo").await;
         for child in children(&place, "demo").await {
             child.edit().await;
@@ -66,7 +72,7 @@ fn controller_runs_with_exactly_its_own_role() {
                 .await;
         }
         a_secret_is_missing(&place).await;
-        without_network_policies(&place).await;
+        less_is_asked_for(&place).await;
         controller.stop().await.expect("an end");
 
         let refused: Vec<_> = requests(&place).into_iter().filter(|request| request.code == 403).map(|request| request.title()).collect();
@@ -101,10 +107,40 @@ async fn a_secret_is_missing(place: &Place<'_>) {
     place.until_so("an Event tells of the missing Secret", told).await;
 }
 
-async fn without_network_policies(place: &Place<'_>) {
-    let clusters = place.api::<doris_api::DorisCluster>();
-    let change = json!({"spec": {"networkPolicy": {"enabled": false}}});
-    clusters.patch("demo", &PatchParams::default(), &Patch::Merge(change)).await.expect("changed");
-    let are_gone = async || children(place, "demo").await.iter().all(|child| child.kind != "NetworkPolicy");
-    place.until_so("the network policies are gone", are_gone).await;
+/// Policies, budgets and a whole component are taken out of the spec.
+async fn less_is_asked_for(place: &Place<'_>) {
+    place.apply(&cluster("demo", less())).await.expect("applied");
+    let is_told = |cluster: &doris_api::DorisCluster| {
+        let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
+        conditions.into_iter().any(|condition| condition.type_ == "Reconciling" && condition.message.contains("demo-broker-0"))
+    };
+    place.until("kept by a member that is registered", "demo", is_told).await;
+    drop_brokers(place).await;
+    let is_unwanted = |child: &Child| {
+        ["NetworkPolicy", "PodDisruptionBudget"].contains(&child.kind) || child.object.name_any().starts_with("demo-broker")
+    };
+    let are_gone = async || !children(place, "demo").await.iter().any(is_unwanted);
+    place.until_so("what is not asked for is gone", are_gone).await;
+    place.until_ready("demo").await;
+}
+
+fn less() -> serde_json::Value {
+    let mut spec = basic("2.1.7");
+    spec["networkPolicy"] = json!({"enabled": false});
+    spec["podDisruptionBudget"] = json!({"enabled": false});
+    spec
+}
+
+/// What a person does who follows the condition.
+async fn drop_brokers(place: &Place<'_>) {
+    let identity: Secret = place.api().get(&names::identity("demo")).await.expect("the identity");
+    let password = identity.data.and_then(|mut data| data.remove("root.applied")).expect("root's password");
+    let password = String::from_utf8(password.0).expect("text");
+    let demo: doris_api::DorisCluster = place.api().get("demo").await.expect("the cluster");
+    let master = demo.status.and_then(|status| status.master).expect("a master");
+    let address = place.stand.nodes.address(&place.namespace, &master).expect("the master runs");
+    let world = place.stand.engine.world();
+    let mut session = world.connect([10, 9, 9, 9].into(), address.into(), 9030, "root", &password).await.expect("root logs in");
+    let host = names::member_fqdn("demo", Component::Broker, 0, &place.namespace, "cluster.local");
+    session.query(&format!("ALTER SYSTEM DROP BROKER {BROKER} \"{host}:8000\"")).await.expect("dropped");
 }

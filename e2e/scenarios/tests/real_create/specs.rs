@@ -3,7 +3,7 @@
 use doris_api::DorisCluster;
 use kube::api::{Api, DeleteParams, DynamicObject};
 use kube::{Resource as _, ResourceExt as _};
-use scenarios::lab::{basic, cluster};
+use scenarios::lab::{basic, cluster, merge};
 use scenarios::real::Place;
 use serde_json::{Value, json};
 
@@ -15,20 +15,6 @@ const CHANGES: &str = include_str!("../../../../crates/doris-api/tests/specs/cha
 
 fn table(text: &str) -> Vec<Value> {
     serde_saphyr::from_str(text).expect("a table")
-}
-
-fn merge(base: &mut Value, patch: &Value) {
-    let (Value::Object(into), Value::Object(patch)) = (&mut *base, patch) else {
-        *base = patch.clone();
-        return;
-    };
-    for (key, value) in patch {
-        if value.is_null() {
-            into.remove(key);
-        } else {
-            merge(into.entry(key.clone()).or_insert(json!({})), value);
-        }
-    }
 }
 
 /// The basic example with a merge patch over its spec.

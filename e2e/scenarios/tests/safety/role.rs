@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use doris_api::DorisCluster;
+use doris_sim::MemberKind;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
@@ -87,12 +88,17 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
         edit::<PodDisruptionBudget>(&lab).await;
     }
     tokio::time::sleep(Duration::from_secs(30)).await;
-    // Objects that go and come back, and one that is not wanted any more.
+    // What is not wanted any more: a component with all that was made for it, policies, budgets.
+    spec["networkPolicy"] = json!({"enabled": false});
+    spec["podDisruptionBudget"] = json!({"enabled": false});
+    spec["broker"] = json!(null);
+    lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+    drop_brokers(&lab).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    // Objects that go and come back.
     let ours = ListParams::default().labels("doris-operator.dev/cluster=demo");
     lab.api::<ConfigMap>().delete_collection(&DeleteParams::default(), &ours).await.expect("ConfigMaps are deleted");
     lab.api::<Service>().delete("demo-fe", &DeleteParams::default()).await.expect("the Service is deleted");
-    spec["networkPolicy"] = json!({"enabled": false});
-    lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
     tokio::time::sleep(Duration::from_mins(1)).await;
     lab.until_ready("demo").await;
     lab.api::<DorisCluster>().delete("demo", &DeleteParams::background()).await.expect("the cluster is deleted");
@@ -107,6 +113,15 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
         .collect();
     used.extend(created);
     used
+}
+
+/// A component whose members are dropped is taken down with all that was made for it.
+async fn drop_brokers(lab: &Lab) {
+    let master = lab.master_pod("demo").expect("there is a master");
+    for (_, broker) in lab.registered("demo", MemberKind::Broker) {
+        let statement = format!("ALTER SYSTEM DROP BROKER hdfs_broker \"{}:{}\"", broker.host, broker.port);
+        lab.sql("demo", &master, &statement).await.expect("the broker is dropped");
+    }
 }
 
 async fn give(lab: &Lab, data: &serde_json::Value) {
