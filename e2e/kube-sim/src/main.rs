@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Parser;
 use kube_sim::{Identity, KubeSim, Options};
-use node_sim::{Binding, Generic, NodeSim, NodeSpec};
+use node_sim::{AddressRange, Binding, Doris, NodeSim, NodeSpec};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -21,7 +21,7 @@ struct Arguments {
     /// Bearer token of the administrator; without one everybody is an administrator.
     #[arg(long)]
     admin_token: Option<String>,
-    /// Nodes that run pods in this process.
+    /// Nodes that run pods in this process, members of Doris clusters on loopback addresses.
     #[arg(long, default_value_t = 0)]
     nodes: usize,
     /// Writes a kubeconfig of the administrator to this file.
@@ -56,7 +56,8 @@ async fn main() -> anyhow::Result<()> {
     };
     let sim = KubeSim::new(options);
     sim.spawn_controllers();
-    let _nodes = (arguments.nodes > 0).then(|| start_nodes(&sim, arguments.nodes, arguments.seed));
+    let range = if arguments.nodes > 0 { Some(AddressRange::take()?) } else { None };
+    let _nodes = range.as_ref().map(|range| start_nodes(&sim, range, &arguments));
     let server = tokio::spawn(sim.serve(listener));
     if let Some(file) = &arguments.kubeconfig {
         let text = kubeconfig(address, arguments.admin_token.as_deref());
@@ -72,18 +73,21 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts nodes that run pods and bring the default StorageClass.
-fn start_nodes(sim: &KubeSim, count: usize, seed: u64) -> NodeSim {
+/// Starts nodes that run pods and bring the default StorageClass. All are in one zone and claims are bound at once, as where
+/// the recorded conversations were held.
+fn start_nodes(sim: &KubeSim, range: &AddressRange, arguments: &Arguments) -> NodeSim {
     let client = kube::Client::new(sim.service("node-sim", Identity::admin()), "default");
     let options = node_sim::Options {
-        nodes: (0..count).map(|index| NodeSpec { zone: "z1".to_owned(), ..NodeSpec::numbered(index) }).collect(),
+        nodes: (0..arguments.nodes).map(|index| NodeSpec { zone: "z1".to_owned(), ..NodeSpec::numbered(index) }).collect(),
         storage_class: "standard".to_owned(),
         default_class: true,
         binding: Binding::Immediate,
-        seed,
+        pod_network: range.first(),
+        pod_network_size: range.size(),
+        seed: arguments.seed,
         ..node_sim::Options::default()
     };
-    NodeSim::start(&client, Arc::new(Generic), options)
+    NodeSim::start(&client, Arc::new(Doris::on_loopback(arguments.seed)), options)
 }
 
 fn kubeconfig(address: SocketAddr, token: Option<&str>) -> String {

@@ -22,6 +22,7 @@ mod names;
 mod nodes;
 mod options;
 mod pod;
+mod range;
 mod shared;
 mod storage;
 
@@ -31,3 +32,4 @@ pub use faults::NodeLoss;
 pub use handle::NodeSim;
 pub use names::NameService;
 pub use options::{Binding, Clock, NodeSpec, Options};
+pub use range::{AddressRange, NoAddresses};

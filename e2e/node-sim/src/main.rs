@@ -1,4 +1,4 @@
-//! Plays nodes, kubelets and volumes against any Kubernetes API server.
+//! Plays nodes, kubelets, volumes and the members of Doris clusters against any Kubernetes API server.
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use doris_sim::{World, WorldOptions};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use node_sim::{Doris, NodeSim, NodeSpec, Options};
+use node_sim::{AddressRange, Doris, NodeSim, NodeSpec, Options};
+use tokio::signal::unix::{SignalKind, signal};
 
-/// Plays nodes, kubelets and volumes against any Kubernetes API server.
+/// Plays nodes, kubelets, volumes and the members of Doris clusters against any Kubernetes API server.
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Kubeconfig of the API server.
@@ -22,10 +22,13 @@ struct Arguments {
     /// Name of the `StorageClass` to register; it becomes the default one.
     #[arg(long, default_value = "node-sim")]
     storage_class: String,
-    /// First address of the pods.
-    #[arg(long, default_value = "127.64.0.1")]
-    pod_network: Ipv4Addr,
+    /// First address of the pods; by default of a range that no other process of ours uses.
+    #[arg(long)]
+    pod_network: Option<Ipv4Addr>,
 }
+
+/// Of ids and names.
+const SEED: u64 = 1;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -37,14 +40,21 @@ async fn main() -> anyhow::Result<()> {
     let config =
         kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.context("cannot use the kubeconfig")?;
     let client = kube::Client::try_from(config).context("cannot make a client")?;
-    let world = World::new(WorldOptions { wire: true, ..WorldOptions::default() });
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let range = AddressRange::take()?;
     let options = Options {
         nodes: (0..arguments.nodes).map(NodeSpec::numbered).collect(),
-        storage_class: arguments.storage_class,
-        pod_network: arguments.pod_network,
+        storage_class: arguments.storage_class.clone(),
+        pod_network: arguments.pod_network.unwrap_or_else(|| range.first()),
+        pod_network_size: range.size(),
         ..Options::default()
     };
-    let _nodes = NodeSim::start(&client, Arc::new(Doris::new(world)), options);
-    tracing::info!(nodes = arguments.nodes, "playing nodes until interrupted");
-    tokio::signal::ctrl_c().await.context("cannot wait for a signal")
+    client.apiserver_version().await.context("the API server does not answer")?;
+    println!("node-sim: {} nodes and the StorageClass {} until Ctrl-C", arguments.nodes, arguments.storage_class);
+    let _nodes = NodeSim::start(&client, Arc::new(Doris::on_loopback(SEED)), options);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
 }

@@ -10,8 +10,6 @@ mod place;
 
 use std::sync::Arc;
 
-use doris_sim::{Timing, World, WorldOptions};
-use jiff::Timestamp;
 use kube::Client;
 use node_sim::{Doris, NodeSim, NodeSpec};
 
@@ -46,7 +44,7 @@ impl RealStand {
         controller_kit::args::install_tls_provider();
         let Some(control_plane) = ControlPlane::start_if_possible(Options::default()).await? else { return Ok(None) };
         let client = control_plane.client()?;
-        let range = AddressRange::take()?;
+        let range = AddressRange::take().map_err(crate::demo::Error::from)?;
         let engine = Arc::new(doris_engine());
         let options = node_sim::Options {
             nodes: (0..NODES).map(NodeSpec::numbered).collect(),
@@ -64,8 +62,7 @@ impl RealStand {
 
 /// Doris members that listen on their pods' loopback addresses.
 pub fn doris_engine() -> Doris {
-    let epoch_ms = Timestamp::now().as_millisecond();
-    Doris::new(World::new(WorldOptions { seed: SEED, timing: Timing::fast(), epoch_ms, wire: true }))
+    Doris::on_loopback(SEED)
 }
 
 /// 36 of `v1.36.3`; what can't be read counts as the newest.

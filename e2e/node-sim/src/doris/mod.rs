@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
-use doris_sim::{Cut, Volume, World};
+use doris_sim::{Cut, Timing, Volume, World, WorldOptions};
+use jiff::Timestamp;
 
 use crate::engine::{Engine, Exit, Generic, Launch, Process};
 use crate::shared::lock;
@@ -32,6 +33,12 @@ impl Doris {
     /// An engine whose processes live in this world.
     pub fn new(world: World) -> Self {
         Self { world, kept: Arc::default() }
+    }
+
+    /// Members that listen on their pods' loopback addresses, from now on and as quick as a demonstration wants them.
+    pub fn on_loopback(seed: u64) -> Self {
+        let epoch_ms = Timestamp::now().as_millisecond();
+        Self::new(World::new(WorldOptions { seed, timing: Timing::fast(), epoch_ms, wire: true }))
     }
 
     /// The world.

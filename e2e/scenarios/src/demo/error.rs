@@ -19,8 +19,8 @@ pub enum Error {
     #[error("can't listen on 127.0.0.1: {0}")]
     Listen(std::io::Error),
     /// No range of loopback addresses is free.
-    #[error("no range of loopback addresses from 127.65.0.0 on is free for the pods: {0}")]
-    Addresses(std::io::Error),
+    #[error(transparent)]
+    Addresses(#[from] node_sim::NoAddresses),
     /// The API server refused something.
     #[error("the API server refused {what}: {}", told(source))]
     Refused {

@@ -2,14 +2,17 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
-use super::Error;
-
-/// Ranges that are tried: `127.65.0.0/16` and on. `127.64` is left to a `node-sim` that was started by hand.
+/// Ranges that are tried: `127.65.0.0/16` and on.
 const RANGES: std::ops::Range<u8> = 65..250;
 /// The port on a range's network address that tells others that the range is taken.
 const MARK: u16 = 40_404;
 /// Pods that fit a range.
 const SIZE: u32 = 65_000;
+
+/// Every range is taken, or this machine does not listen on such addresses.
+#[derive(Debug, thiserror::Error)]
+#[error("no range of loopback addresses from 127.65.0.0 on is free for the pods: {0}")]
+pub struct NoAddresses(#[source] std::io::Error);
 
 /// A range of loopback addresses that is ours while this lives.
 #[derive(Debug)]
@@ -20,7 +23,7 @@ pub struct AddressRange {
 
 impl AddressRange {
     /// Takes the first free range.
-    pub fn take() -> Result<Self, Error> {
+    pub fn take() -> Result<Self, NoAddresses> {
         let mut last = std::io::Error::other("there is none");
         for second in RANGES {
             match TcpListener::bind((Ipv4Addr::new(127, second, 0, 0), MARK)) {
@@ -28,7 +31,7 @@ impl AddressRange {
                 Err(error) => last = error,
             }
         }
-        Err(Error::Addresses(last))
+        Err(NoAddresses(last))
     }
 
     /// The first address for a pod.
