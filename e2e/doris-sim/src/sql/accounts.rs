@@ -7,6 +7,27 @@ use crate::answer::{Rows, SqlError};
 use crate::catalog::{Identity, Op, Priv, User, hash_password};
 use crate::fe::decode_password;
 
+/// Columns of SHOW GRANTS from 3.0 on.
+const GRANTS: &[&str] = &[
+    "UserIdentity",
+    "Comment",
+    "Password",
+    "Roles",
+    "GlobalPrivs",
+    "CatalogPrivs",
+    "DatabasePrivs",
+    "TablePrivs",
+    "ColPrivs",
+    "ResourcePrivs",
+    "CloudClusterPrivs",
+    "CloudStagePrivs",
+    "StorageVaultPrivs",
+    "WorkloadGroupPrivs",
+    "ComputeGroupPrivs",
+];
+/// Those of them that came with 3.0.
+const OF_CLOUD: [&str; 4] = ["CloudClusterPrivs", "CloudStagePrivs", "StorageVaultPrivs", "ComputeGroupPrivs"];
+
 impl Context<'_> {
     pub(super) fn account(&mut self, statement: &Statement) -> Run {
         match statement {
@@ -113,7 +134,7 @@ impl Context<'_> {
         }
         let wanted = user.clone().unwrap_or_else(|| self.client.user.clone());
         let fe = self.frontend()?;
-        let mut rows = Rows::of_strings(grant_columns(fe.version.from_line(2, 1), fe.version.from_line(3, 0)));
+        let mut rows = Rows::of_strings(&grant_columns(fe.version.from_line(2, 1), fe.version.from_line(3, 0)));
         if !all && fe.catalog.user(&wanted).is_none() {
             return Err(SqlError::detail(format!("User: {wanted} does not exist")));
         }
@@ -168,54 +189,9 @@ fn hashed(password: &Password) -> Result<Vec<u8>, SqlError> {
     }
 }
 
-fn grant_columns(comment: bool, cloud: bool) -> &'static [&'static str] {
-    const OLD: &[&str] = &[
-        "UserIdentity",
-        "Password",
-        "Roles",
-        "GlobalPrivs",
-        "CatalogPrivs",
-        "DatabasePrivs",
-        "TablePrivs",
-        "ColPrivs",
-        "ResourcePrivs",
-        "WorkloadGroupPrivs",
-    ];
-    const MIDDLE: &[&str] = &[
-        "UserIdentity",
-        "Comment",
-        "Password",
-        "Roles",
-        "GlobalPrivs",
-        "CatalogPrivs",
-        "DatabasePrivs",
-        "TablePrivs",
-        "ColPrivs",
-        "ResourcePrivs",
-        "WorkloadGroupPrivs",
-    ];
-    const NEW: &[&str] = &[
-        "UserIdentity",
-        "Comment",
-        "Password",
-        "Roles",
-        "GlobalPrivs",
-        "CatalogPrivs",
-        "DatabasePrivs",
-        "TablePrivs",
-        "ColPrivs",
-        "ResourcePrivs",
-        "CloudClusterPrivs",
-        "CloudStagePrivs",
-        "StorageVaultPrivs",
-        "WorkloadGroupPrivs",
-        "ComputeGroupPrivs",
-    ];
-    match (comment, cloud) {
-        (false, _) => OLD,
-        (true, false) => MIDDLE,
-        (true, true) => NEW,
-    }
+fn grant_columns(comment: bool, cloud: bool) -> Vec<&'static str> {
+    let is_known = |name: &&str| (comment || *name != "Comment") && (cloud || !OF_CLOUD.contains(name));
+    GRANTS.iter().copied().filter(is_known).collect()
 }
 
 fn grant_value(user: &User, column: &str) -> Option<String> {

@@ -1,6 +1,7 @@
 //! One engine for Doris' administrative statements.
 
 mod accounts;
+mod amounts;
 mod ast;
 mod nodes;
 mod parser;

@@ -1,10 +1,15 @@
 //! SHOW PROC.
 
+mod health;
+mod schema;
+
+use health::{balance, health, schedule_columns, tags, unhealthy};
+use schema::{databases, statistic, tables, transactions};
+
+use super::amounts::{bytes, percent};
 use super::show;
 use crate::answer::{Rows, SqlError};
-use crate::be::{TabletCount, tablet_health};
 use crate::catalog::{Catalog, Database};
-use crate::clock::date_time;
 use crate::process::ProcessId;
 use crate::state::State;
 
@@ -75,27 +80,6 @@ const TASKS: &[&str] = &[
     "Total",
 ];
 
-const TABLET_HEALTH: &[&str] = &[
-    "DbId",
-    "DbName",
-    "TabletNum",
-    "HealthyNum",
-    "ReplicaMissingNum",
-    "VersionIncompleteNum",
-    "ReplicaRelocatingNum",
-    "RedundantNum",
-    "ReplicaMissingForTagNum",
-    "ForceRedundantNum",
-    "ColocateMismatchNum",
-    "ColocateRedundantNum",
-    "NeedFurtherRepairNum",
-    "UnrecoverableNum",
-    "ReplicaCompactionTooSlowNum",
-    "InconsistentNum",
-    "OversizeNum",
-    "CloningNum",
-];
-
 /// Rows of a path, as seen by the frontend that runs the statement.
 pub(crate) fn proc_rows(state: &State, id: ProcessId, home: ProcessId, path: &str) -> Result<Rows, SqlError> {
     let fe = state.fe(id).ok_or(SqlError::Lost)?;
@@ -122,7 +106,7 @@ pub(crate) fn proc_rows(state: &State, id: ProcessId, home: ProcessId, path: &st
         }
         ["cluster_balance", "cluster_load_stat"] => list("Tag", tags(catalog)),
         ["cluster_balance", "pending_tablets" | "running_tablets" | "history_tablets"] => {
-            Rows::of_strings(schedule_columns(fe.version.from_line(2, 1)))
+            Rows::of_strings(&schedule_columns(fe.version.from_line(2, 1)))
         }
         ["statistic"] => statistic(catalog),
         ["dbs"] => databases(catalog),
@@ -161,229 +145,10 @@ fn pairs(columns: &[&str], values: impl IntoIterator<Item = (String, String)>) -
     rows
 }
 
-fn schedule_columns(real_priority: bool) -> &'static [&'static str] {
-    const ALL: &[&str] = &[
-        "TabletId",
-        "Type",
-        "Medium",
-        "Status",
-        "State",
-        "SchedCode",
-        "Priority",
-        "RealPriorityVal",
-        "SrcBe",
-        "SrcPath",
-        "DestBe",
-        "DestPath",
-        "Timeout",
-        "Create",
-        "LstSched",
-        "LstVisit",
-        "Finished",
-        "ReplicaSize",
-        "Rate",
-        "FailedSched",
-        "FailedRunning",
-        "VisibleVer",
-        "CmtVer",
-        "ErrMsg",
-    ];
-    const OLD: &[&str] = &[
-        "TabletId",
-        "Type",
-        "Medium",
-        "Status",
-        "State",
-        "SchedCode",
-        "Priority",
-        "SrcBe",
-        "SrcPath",
-        "DestBe",
-        "DestPath",
-        "Timeout",
-        "Create",
-        "LstSched",
-        "LstVisit",
-        "Finished",
-        "ReplicaSize",
-        "Rate",
-        "FailedSched",
-        "FailedRunning",
-        "VisibleVer",
-        "CmtVer",
-        "ErrMsg",
-    ];
-    if real_priority { ALL } else { OLD }
-}
-
-fn tags(catalog: &Catalog) -> Vec<String> {
-    let mut tags: Vec<_> = catalog.backends.values().map(|backend| format!("location_{}", backend.location())).collect();
-    tags.sort_unstable();
-    tags.dedup();
-    tags
-}
-
 fn real(catalog: &Catalog) -> Vec<&Database> {
     let mut databases: Vec<_> = catalog.databases.values().filter(|database| database.id != 0).collect();
     databases.sort_by(|a, b| a.name.cmp(&b.name));
     databases
-}
-
-/// One row a database, sorted by name, then the total whose first cell is a word.
-fn health(catalog: &Catalog) -> Rows {
-    let mut rows = Rows::of_strings(TABLET_HEALTH);
-    let mut total = TabletCount::default();
-    let databases = real(catalog);
-    for database in &databases {
-        let count = tablet_health(catalog, database);
-        total.add(&count);
-        rows.push(count.row(&database.id.to_string(), &database.name));
-    }
-    rows.push(total.row("Total", &databases.len().to_string()));
-    rows
-}
-
-fn unhealthy(catalog: &Catalog, id: &str) -> Option<Rows> {
-    let database = catalog.databases.get(&id.parse().ok()?)?;
-    let names = [
-        "ReplicaMissingTablets",
-        "VersionIncompleteTablets",
-        "ReplicaRelocatingTablets",
-        "RedundantTablets",
-        "ReplicaMissingForTagTablets",
-        "ForceRedundantTablets",
-        "ColocateMismatchTablets",
-        "ColocateRedundantTablets",
-        "NeedFurtherRepairTablets",
-        "UnrecoverableTablets",
-        "ReplicaCompactionTooSlowTablets",
-        "InconsistentTablets",
-        "OversizeTablets",
-    ];
-    let mut rows = Rows::of_strings(&names);
-    rows.push(tablet_health(catalog, database).tablets());
-    Some(rows)
-}
-
-fn balance(catalog: &Catalog) -> Rows {
-    let slots = catalog.backends.len().to_string();
-    let loads = tags(catalog).len().to_string();
-    let zero = || "0".to_owned();
-    let rows = [
-        ("cluster_load_stat", loads),
-        ("working_slots", slots),
-        ("sched_stat", zero()),
-        ("priority_repair", zero()),
-        ("pending_tablets", zero()),
-        ("running_tablets", zero()),
-        ("history_tablets", zero()),
-    ];
-    pairs(&["Item", "Number"], rows.map(|(item, number)| (item.to_owned(), number)))
-}
-
-fn statistic(catalog: &Catalog) -> Rows {
-    let mut rows = Rows::of_strings(&["DbId", "DbName", "TableNum", "PartitionNum", "IndexNum", "TabletNum", "ReplicaNum"]);
-    let mut totals = [0; 5];
-    let databases = real(catalog);
-    for database in &databases {
-        let partitions = || database.tables.values().flat_map(|table| &table.partitions);
-        let tablets = || partitions().flat_map(|partition| &partition.tablets);
-        let replicas = tablets().map(|tablet| tablet.replicas.len()).sum();
-        let counts = [database.tables.len(), partitions().count(), partitions().count(), tablets().count(), replicas];
-        for (total, count) in totals.iter_mut().zip(counts) {
-            *total += count;
-        }
-        let cells = [database.id.to_string(), database.name.clone()].into_iter().chain(counts.map(|count| count.to_string()));
-        rows.push(cells.map(Some).collect());
-    }
-    let cells = ["Total".to_owned(), databases.len().to_string()].into_iter().chain(totals.map(|count: usize| count.to_string()));
-    rows.push(cells.map(Some).collect());
-    rows
-}
-
-fn databases(catalog: &Catalog) -> Rows {
-    let names = [
-        "DbId",
-        "DbName",
-        "TableNum",
-        "Size",
-        "Quota",
-        "LastConsistencyCheckTime",
-        "ReplicaCount",
-        "ReplicaQuota",
-        "RunningTransactionNum",
-        "TransactionQuota",
-        "LastUpdateTime",
-    ];
-    let mut rows = Rows::of_strings(&names);
-    for database in catalog.databases.values() {
-        let replicas: usize = database.tables.values().flat_map(|t| &t.partitions).flat_map(|p| &p.tablets).map(|t| t.replicas.len()).sum();
-        let cell = |text: &str| Some(text.to_owned());
-        let (id, tables, replicas) = (Some(database.id.to_string()), Some(database.tables.len().to_string()), Some(replicas.to_string()));
-        rows.push(vec![
-            id,
-            cell(&database.name),
-            tables,
-            cell("0.000 "),
-            cell("1024.000 TB"),
-            None,
-            replicas,
-            cell("1073741824"),
-            cell("0"),
-            cell("1000"),
-            None,
-        ]);
-    }
-    rows
-}
-
-fn tables(catalog: &Catalog, id: &str) -> Option<Rows> {
-    let database = catalog.databases.get(&id.parse().ok()?)?;
-    let names = [
-        "TableId",
-        "TableName",
-        "IndexNum",
-        "PartitionColumnName",
-        "PartitionNum",
-        "State",
-        "Type",
-        "LastConsistencyCheckTime",
-        "ReplicaCount",
-        "VisibleVersion",
-        "VisibleVersionTime",
-        "RunningTransactionNum",
-        "LastUpdateTime",
-    ];
-    let mut rows = Rows::of_strings(&names);
-    for table in database.tables.values() {
-        let replicas: usize = table.partitions.iter().flat_map(|p| &p.tablets).map(|t| t.replicas.len()).sum();
-        let cell = |text: &str| Some(text.to_owned());
-        rows.push(vec![
-            Some(table.id.to_string()),
-            cell(&table.name),
-            cell("1"),
-            None,
-            Some(table.partitions.len().to_string()),
-            cell("NORMAL"),
-            cell("OLAP"),
-            None,
-            Some(replicas.to_string()),
-            cell("1"),
-            Some(table.created_ms.to_string()),
-            cell("0"),
-            Some(date_time(table.created_ms)),
-        ]);
-    }
-    Some(rows)
-}
-
-fn transactions(catalog: &Catalog) -> Rows {
-    let mut rows = Rows::of_strings(&["DbId", "DbName", "RunningTransactionNum"]);
-    let own = catalog.databases.values().filter(|database| !database.is_virtual()).map(|database| (database.id, database.name.clone()));
-    for (id, name) in own.chain([(0, "Total".to_owned())]) {
-        rows.push([id.to_string(), name, "0".to_owned()].map(Some).to_vec());
-    }
-    rows
 }
 
 fn tasks() -> Rows {
@@ -412,11 +177,11 @@ fn disks(catalog: &Catalog, id: &str) -> Option<Rows> {
         let used = disk.total.saturating_sub(disk.available);
         let row = [
             disk.path.clone(),
-            show::bytes(disk.data_used),
-            show::bytes(used.saturating_sub(disk.data_used)),
-            show::bytes(disk.available),
-            show::bytes(disk.total),
-            show::percent(used, disk.total),
+            bytes(disk.data_used),
+            bytes(used.saturating_sub(disk.data_used)),
+            bytes(disk.available),
+            bytes(disk.total),
+            percent(used, disk.total),
             if disk.online { "ONLINE" } else { "OFFLINE" }.to_owned(),
             disk.hash.to_string(),
             if disk.ssd { "SSD" } else { "HDD" }.to_owned(),

@@ -3,6 +3,7 @@
 //! `cargo test -p doris-sim --test conformance [-- PART_OF_A_NAME]`. Columns, rows, statuses, error codes and
 //! everything noted have to agree; texts of errors and types of columns are counted apart.
 
+mod ask;
 mod cases;
 mod mysql;
 mod stage;

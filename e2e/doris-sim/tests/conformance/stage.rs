@@ -10,30 +10,9 @@ use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::ask::{Ask, kept};
 use crate::mysql::{Answered, Client, Login, Reply, dial};
 use crate::words::{Words, type_name};
-
-/// Columns whose values differ from run to run; their presence and order still count.
-const VOLATILE: &[&str] = &[
-    "Name",
-    "ClusterId",
-    "ReplayedJournalId",
-    "LastStartTime",
-    "LastHeartbeat",
-    "Version",
-    "BackendId",
-    "Id",
-    "StartTime",
-    "CreateTime",
-    "UpdateTime",
-    "ConnectionId",
-    "CurrentConnected",
-    "LoginTime",
-    "QueryId",
-    "TraceId",
-    "JobId",
-    "SnapshotName",
-];
 
 /// How long a member may take until it serves.
 pub const START: Duration = Duration::from_mins(2);
@@ -42,69 +21,6 @@ pub const SOON: Duration = Duration::from_secs(90);
 
 /// A row by column.
 pub type Row = BTreeMap<String, Option<String>>;
-
-/// One statement to be asked and written down.
-#[derive(Clone, Debug)]
-pub struct Ask {
-    on: u8,
-    sql: String,
-    user: &'static str,
-    password: &'static str,
-    rows: bool,
-    only: Option<Vec<&'static str>>,
-    hide: Vec<&'static str>,
-    sorted: bool,
-    limit: Duration,
-}
-
-impl Ask {
-    pub fn new(on: u8, sql: impl Into<String>) -> Self {
-        Self {
-            on,
-            sql: sql.into(),
-            user: "root",
-            password: "",
-            rows: true,
-            only: None,
-            hide: Vec::new(),
-            sorted: false,
-            limit: Duration::from_secs(30),
-        }
-    }
-
-    pub fn login(mut self, user: &'static str, password: &'static str) -> Self {
-        (self.user, self.password) = (user, password);
-        self
-    }
-
-    /// Keeps the columns alone.
-    pub fn no_rows(mut self) -> Self {
-        self.rows = false;
-        self
-    }
-
-    /// Keeps the values of these columns.
-    pub fn only(mut self, columns: &[&'static str]) -> Self {
-        self.only = Some(columns.to_vec());
-        self
-    }
-
-    /// Hides one more column's values.
-    pub fn hide(mut self, column: &'static str) -> Self {
-        self.hide.push(column);
-        self
-    }
-
-    pub fn sorted(mut self) -> Self {
-        self.sorted = true;
-        self
-    }
-
-    pub fn limit(mut self, limit: Duration) -> Self {
-        self.limit = limit;
-        self
-    }
-}
 
 pub struct Stage {
     world: World,
@@ -370,21 +286,6 @@ impl Stage {
 
 pub fn cell<'a>(row: &'a Row, column: &str) -> Option<&'a str> {
     row.get(column)?.as_deref()
-}
-
-/// The values that count, as a question wants them.
-fn kept(ask: &Ask, names: &[&str], rows: &[Vec<Option<String>>]) -> Vec<Vec<Option<String>>> {
-    let hidden = |name: &str| VOLATILE.contains(&name) || ask.hide.contains(&name);
-    let wanted = |name: &str| ask.only.as_ref().is_none_or(|only| only.contains(&name));
-    let keep = |row: &Vec<Option<String>>| {
-        let cells = names.iter().zip(row).filter(|(name, _)| wanted(name));
-        cells.map(|(name, cell)| cell.clone().map(|text| if hidden(name) { "<volatile>".to_owned() } else { text })).collect()
-    };
-    let mut kept: Vec<Vec<Option<String>>> = rows.iter().map(keep).collect();
-    if ask.sorted {
-        kept.sort_by_key(|row| json!(row).to_string());
-    }
-    kept
 }
 
 fn host(kind: &str, n: u8) -> String {

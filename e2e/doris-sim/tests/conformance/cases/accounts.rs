@@ -1,7 +1,8 @@
 //! Users, passwords, privileges.
 
 use super::conversations;
-use crate::stage::{Ask, START, Stage};
+use crate::ask::Ask;
+use crate::stage::{START, Stage};
 
 conversations![root_and_admin, operator_account];
 

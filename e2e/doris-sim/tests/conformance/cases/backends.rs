@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::conversations;
-use crate::stage::{Ask, Stage};
+use crate::ask::Ask;
+use crate::stage::Stage;
 
 conversations![registered_but_down, decommission_of_a_backend_that_never_lived, decommission_keeps_the_backend_when_told_so, brokers,];
 

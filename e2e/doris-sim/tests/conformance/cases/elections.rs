@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::conversations;
-use crate::stage::{Ask, SOON, START, Stage};
+use crate::ask::Ask;
+use crate::stage::{SOON, START, Stage};
 
 conversations![
     master_ends_by_sigterm,

@@ -1,8 +1,9 @@
 //! A first frontend on an empty metadata directory.
 
 use super::conversations;
+use crate::ask::Ask;
 use crate::mysql::Login;
-use crate::stage::{Ask, Stage};
+use crate::stage::Stage;
 
 conversations![fresh_frontend, fresh_frontend_by_address, variables_that_clients_ask_for, restart_needs_no_helper];
 

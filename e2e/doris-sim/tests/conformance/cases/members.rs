@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::conversations;
+use crate::ask::Ask;
 use crate::mysql::Login;
-use crate::stage::{Ask, SOON, Stage, cell};
+use crate::stage::{SOON, Stage, cell};
 
 conversations![
     join_waits_until_added,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::conversations;
+use crate::ask::Ask;
 use crate::mysql::Login;
-use crate::stage::{Ask, Stage};
+use crate::stage::Stage;
 
 conversations![frontend_config, config_is_one_process, global_variables];
 

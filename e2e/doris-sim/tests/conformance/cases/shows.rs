@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::conversations;
-use crate::stage::{Ask, Stage};
+use crate::ask::Ask;
+use crate::stage::Stage;
 
 conversations![columns, errors_of_backup];
 

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::conversations;
+use crate::ask::Ask;
 use crate::mysql::{Client, Login, Reply};
-use crate::stage::{Ask, Stage};
+use crate::stage::Stage;
 
 conversations![commands, several_statements_at_once, big_statement];
 
