@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use doris_client::{
     Answer, BackendChange, Connection, Endpoint, Error, FrontendRole, GlobalRight, HttpAnswer, HttpRequest, Login, MemberAddress, NodeRole,
-    Password, Session, Transport,
+    Password, Queue, Session, Transport,
 };
 use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
 
@@ -289,6 +289,25 @@ fn any_answer() -> impl Strategy<Value = Answer> {
         "RootPath",
         "State",
         "UserIdentity",
+        "TabletId",
+        "ReplicaNum",
+        "ReplicaSize",
+        "TableId",
+        "TableName",
+        "Type",
+        "PartitionId",
+        "PartitionName",
+        "Buckets",
+        "ReplicaAllocation",
+        "JobId",
+        "Label",
+        "JobType",
+        "Pending",
+        "Running",
+        "GroupName",
+        "IsStable",
+        "ReplicaMissingTablets",
+        "DestBe",
     ];
     let column = prop_oneof![9 => prop::sample::select(names.to_vec()).prop_map(str::to_owned), 1 => any::<String>()];
     let table =
@@ -310,7 +329,7 @@ proptest! {
     fn no_answer_makes_a_statement_panic(answer in any_answer(), body in any::<String>()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
         runtime.block_on(async {
-            let again = || Script::answering(vec![Ok(answer.clone()); 16]);
+            let again = || Script::answering(vec![Ok(answer.clone()); 32]);
             let mut session = again().session().await;
             let _ = session.frontends().await;
             let _ = session.backends().await;
@@ -321,6 +340,17 @@ proptest! {
             let _ = session.variable("x").await;
             let _ = session.version_comment().await;
             let _ = session.grants_of("x").await;
+            let _ = session.databases().await;
+            let _ = session.stored_tables(1).await;
+            let _ = session.partitions(1, 2, false).await;
+            let _ = session.replicas("d", "t", &["p"]).await;
+            let _ = session.replica_shares("d", "t").await;
+            let _ = session.unhealthy_tablets(1).await;
+            let _ = session.tablet_home(1).await;
+            let _ = session.scheduled_tablets(Queue::Running).await;
+            let _ = session.running_backups("d").await;
+            let _ = session.running_alters(1).await;
+            let _ = session.colocation_groups().await;
             let http = Script::answering(vec![Ok(Answer::Rows { columns: vec![body.clone()], rows: Vec::new() }); 16]);
             let _ = doris_client::http::high_availability(&http, endpoint(), None).await;
             let _ = doris_client::http::frontend_metrics(&http, endpoint()).await;

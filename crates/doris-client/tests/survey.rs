@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use doris_client::survey::{self, Catalog};
 use doris_client::{Error, NodeRole, Queue};
-use doris_safety::{Allocation, TabletMap, Tablets};
+use doris_safety::{Allocation, Step, TabletMap, Tablets};
 use scripted::{Server, rows};
 
 const DBS: &str = "DbId|DbName|TableNum|Size|Quota|LastConsistencyCheckTime|ReplicaCount|ReplicaQuota|RunningTransactionNum|TransactionQuota|LastUpdateTime";
@@ -263,4 +263,54 @@ async fn names_cannot_carry_a_statement() {
     let refused = session.replicas("d`; DROP DATABASE d", "t", &["p`) x"]).await;
     assert!(refused.is_err());
     assert_eq!(server.asked(), ["ADMIN SHOW REPLICA STATUS FROM `d``; DROP DATABASE d`.`t` PARTITION (`p``) x`)"]);
+}
+
+#[tokio::test]
+async fn each_step_has_read_what_its_rules_ask_for_and_no_more() {
+    use doris_safety::{Terms, check};
+    let replicas = [replica(1, 7, "OK", "NORMAL")];
+    let server = server()
+        .on(
+            "SHOW BACKENDS",
+            rows(
+                "BackendId|Host|HeartbeatPort|Alive|SystemDecommissioned|TabletNum|Tag|Status|NodeRole",
+                &[
+                    r#"7|be-0|9050|true|false|5|{"location" : "default"}|{}|mix"#,
+                    r#"8|cn-0|9050|true|false|0|{"location" : "default"}|{}|computation"#,
+                ],
+            ),
+        )
+        .on("ADMIN SHOW REPLICA STATUS FROM `d1`.`orders` PARTITION (`p2`, `p3`)", rows(REPLICAS, &[&replicas[0]]))
+        .on("ADMIN SHOW REPLICA STATUS FROM `d1`.`log`", rows(REPLICAS, &[&replicas[0]]))
+        .on(
+            "ADMIN SHOW FRONTEND CONFIG LIKE 'disable%'",
+            rows(
+                "Key|Value|IsMutable",
+                &["disable_balance|false|true", "disable_colocate_balance|false|true", "disable_tablet_scheduler|false|true"],
+            ),
+        )
+        .on("SHOW BACKUP FROM `d1`", rows("JobId|State", &[]))
+        .on("SHOW RESTORE FROM `d1`", rows("JobId|State", &[]))
+        .on("SHOW PROC \"/jobs/10\"", rows("JobType|Pending|Running", &[]));
+    let mut session = server.session().await;
+    let known = BTreeMap::new();
+    let terms = Terms {
+        operation: "test",
+        unavailable_tables: doris_api::cluster::UnavailableTables::Refuse,
+        overrides: &[],
+        used: &[],
+        now: "2026-11-23T03:00:00Z".parse().expect("a time"),
+    };
+    let restart = Step::RestartBackends { backends: [7].into() };
+    let observed = survey::for_step(&mut session, &restart, None, &known).await.expect("read");
+    let refused = check(&observed, &restart, &terms).expect_err("a table has one replica");
+    let rules: Vec<&str> = refused.blocked.iter().map(|blocked| blocked.rule.name()).collect();
+    // Twice where one sentence is about what was seen and the other about the temporary partition.
+    assert_eq!(rules, ["ServeReplica", "ServeReplica", "LoadQuorum", "LoadQuorum", "OneAtATime", "Fresh"], "{refused}");
+
+    let before = server.asked().len();
+    let compute = Step::DropComputeNode { backend: 8 };
+    let observed = survey::for_step(&mut session, &compute, None, &known).await.expect("read");
+    assert_eq!(server.asked()[before..], ["SHOW BACKENDS"]);
+    assert!(observed.backends.is_some() && observed.tablets.is_none());
 }

@@ -18,7 +18,9 @@ const MEMBERSHIP: &str = "the frontends would lose their majority and with it ev
 /// A majority of the registered followers stays alive and caught up.
 pub(super) fn quorum(observed: &Observed, step: &Step) -> Vec<Blocked> {
     let Some(frontends) = &observed.frontends else {
-        return vec![Blocked::unread(SafetyRule::FeQuorum, "the list of frontends")];
+        let blocked = Blocked::unread(SafetyRule::FeQuorum, "the list of frontends");
+        // A restart can be taken back, a change of the group or a volume that is gone cannot.
+        return vec![if matches!(step, Step::RestartFrontend { .. }) { blocked } else { harden(blocked) }];
     };
     match step {
         Step::RestartFrontend { host, .. } => restart(frontends, host),

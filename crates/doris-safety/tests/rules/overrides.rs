@@ -63,6 +63,11 @@ fn hard_refusals_stand_whatever_anybody_says() {
         (SafetyRule::OneAtATime, changed(|all| all.lease.as_mut().expect("a Lease").holder = None), restart_fe(1)),
         (SafetyRule::Fresh, Observed { cache: None, ..well() }, restart_fe(1)),
         (SafetyRule::FeQuorum, with_frontends(3, |all| all.members[2].journal = Some(60)), Step::DropFrontend { host: fe(1) }),
+        (
+            SafetyRule::FeQuorum,
+            Observed { frontends: None, ..well() },
+            Step::DeleteFrontendClaim { host: fe(1), claim: "meta-c-fe-1".to_owned() },
+        ),
         (SafetyRule::MasterLast, well(), Step::DropFrontend { host: fe(0) }),
         (SafetyRule::VersionPath, well(), Step::ChangeVersion { to: version("2.0.15") }),
         (SafetyRule::NoReturn, well(), Step::RestartFrontend { host: fe(1), onto: Some(version("2.0.15")) }),
