@@ -74,9 +74,10 @@ impl ReconcileError for Error {
         match self {
             Self::Apply { source, .. } => source.retry(),
             Self::Read { .. } | Self::Identity { .. } => Retry::Backoff,
-            // Doris answers again within seconds or is looked at by the next round anyhow.
-            Self::Doris { .. } => Retry::Short,
-            Self::Build(_) | Self::NotLeader(_) => Retry::OnChange,
+            // Doris answers again within seconds or is looked at by the next round anyhow; a late renewal of the
+            // Lease is made up for, or the process ends.
+            Self::Doris { .. } | Self::NotLeader(_) => Retry::Short,
+            Self::Build(_) => Retry::OnChange,
         }
     }
 }
@@ -85,5 +86,19 @@ impl Error {
     /// Only a person can mend it.
     pub fn needs_a_person(&self) -> bool {
         self.category() == Category::User
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use controller_kit::leadership::NotLeader;
+    use controller_kit::report::{ReconcileError as _, Retry};
+
+    use super::Error;
+
+    #[test]
+    fn what_was_not_written_for_a_late_renewal_of_the_lease_is_tried_again_soon() {
+        let applied = Error::Apply { object: "Service x".to_owned(), source: NotLeader.into() };
+        assert_eq!([applied.retry(), Error::NotLeader(NotLeader).retry()], [Retry::Short; 2]);
     }
 }

@@ -132,8 +132,9 @@ impl ReconcileError for ApplyError {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::NotLeader(_) | Self::Breach { .. } | Self::Defect { .. } | Self::Terminating => Retry::OnChange,
-            Self::Race { .. } => Retry::Short,
+            Self::Breach { .. } | Self::Defect { .. } | Self::Terminating => Retry::OnChange,
+            // A renewal that is late is made up for, or the process ends.
+            Self::NotLeader(_) | Self::Race { .. } => Retry::Short,
             // Policies, quotas and rights change without an event on our object.
             Self::Invalid { .. } | Self::Forbidden { .. } | Self::Conflict { .. } | Self::Api(_) => Retry::Backoff,
         }

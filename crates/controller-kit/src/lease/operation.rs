@@ -112,8 +112,8 @@ impl ReconcileError for LeaseError {
 
     fn retry(&self) -> Retry {
         match self {
-            Self::NotLeader(_) | Self::Terminating { .. } => Retry::OnChange,
-            Self::Lost { .. } | Self::Contended { .. } => Retry::Short,
+            Self::Terminating { .. } => Retry::OnChange,
+            Self::NotLeader(_) | Self::Lost { .. } | Self::Contended { .. } => Retry::Short,
             Self::Api { .. } => Retry::Backoff,
         }
     }
