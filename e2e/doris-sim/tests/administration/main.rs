@@ -1,5 +1,6 @@
 //! Everything that the operator's client says is understood by every version, from founding to decommission.
 
+mod observations;
 mod transport;
 
 use std::collections::BTreeMap;
