@@ -307,7 +307,7 @@ impl DatabaseHealth {
             }
             Ok(Some(Self {
                 database_id: row.required_number("DbId")?,
-                database: row.required("DbName")?.to_owned(),
+                database: crate::tablets::plain(row.required("DbName")?).to_owned(),
                 tablets: row.required_number("TabletNum")?,
                 healthy: row.required_number("HealthyNum")?,
                 unrecoverable: row.number("UnrecoverableNum")?.unwrap_or(0),

@@ -122,8 +122,8 @@ impl Session {
         let all = self
             .table("SHOW PROC /dbs", r#"SHOW PROC "/dbs""#)
             .await?
-            .read(|row| Ok(Database { id: row.required_number("DbId")?, name: row.required("DbName")?.to_owned() }))?;
-        Ok(all.into_iter().filter(|database| !VIRTUAL.contains(&plain(&database.name))).collect())
+            .read(|row| Ok(Database { id: row.required_number("DbId")?, name: plain(row.required("DbName")?).to_owned() }))?;
+        Ok(all.into_iter().filter(|database| !VIRTUAL.contains(&database.name.as_str())).collect())
     }
 
     /// The tables of a database that store tablets; views and foreign tables are left out.
@@ -246,8 +246,8 @@ impl Session {
     }
 }
 
-/// Without the prefix that 2.0 writes before the names of databases.
-fn plain(name: &str) -> &str {
+/// Without the prefix that older servers write before the names of databases.
+pub(crate) fn plain(name: &str) -> &str {
     name.strip_prefix("default_cluster:").unwrap_or(name)
 }
 
