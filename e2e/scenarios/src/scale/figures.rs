@@ -86,7 +86,7 @@ impl Figures {
         let mut text = String::new();
         for row in rows() {
             // Writing to a String does not fail.
-            let _ = writeln!(text, "{:<44} {}", row.what, (row.of)(self));
+            let _ = writeln!(text, "{:<48} {}", row.what, (row.of)(self));
         }
         for (when, requests) in [("until all are Ready", &self.until_ready), ("from then until it is quiet", &self.settling)] {
             let Some(requests) = requests else { continue };
@@ -136,12 +136,11 @@ fn rows() -> Vec<Row> {
         row("rounds while idle: P50, P99", |run| quantiles(run.rounds_idle)),
         row("CPU seconds until Ready", |run| number(Some(run.cpu_until_ready))),
         row("CPU, idle", |run| share(run.cpu_idle, run.idle_seconds)),
-        row("resident without clusters", |run| mebibytes(run.memory_empty.resident)),
-        row("resident when all are Ready", |run| mebibytes(run.memory_ready.resident)),
-        row("resident after the idle time", |run| mebibytes(run.memory_idle.resident)),
-        row("of these allocated", |run| mebibytes(run.memory_idle.allocated)),
-        row("most ever resident", |run| mebibytes(run.memory_idle.peak)),
-        row("resident after a restart", |run| mebibytes(run.memory_restarted.resident)),
+        row("resident (of these allocated) without clusters", |run| resident(run.memory_empty)),
+        row("resident when all are Ready", |run| resident(run.memory_ready)),
+        row("resident after the idle time", |run| resident(run.memory_idle)),
+        row("most ever resident", |run| format!("{:.1} MiB", run.memory_idle.peak)),
+        row("resident after a restart", |run| resident(run.memory_restarted)),
         row("first write after a planned restart", |run| seconds(run.restart)),
         row("first write after a crash", |run| seconds(run.crash)),
     ]
@@ -155,8 +154,8 @@ fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"))
 }
 
-fn mebibytes(value: f64) -> String {
-    format!("{value:.1} MiB")
+fn resident(memory: Memory) -> String {
+    format!("{:.1} MiB ({:.1})", memory.resident, memory.allocated)
 }
 
 fn quantiles(rounds: Rounds) -> String {
