@@ -157,7 +157,7 @@ impl Applier {
         if has_it && self.owns_status(&key, sent, object, status).await? {
             return Ok(StatusWrite::Unchanged);
         }
-        if self.awaits_cache(&key, sent, object) {
+        if self.awaits_cache(&key, object) {
             return Ok(StatusWrite::Unchanged);
         }
         let body = status_body(object, status);
@@ -239,9 +239,10 @@ impl Applier {
         }
     }
 
-    /// Whether the very same was just written and the cache is older than that.
-    fn awaits_cache<K: Child>(&self, key: &str, sent: Hash, cached: &K) -> bool {
-        self.lock().get(key).is_some_and(|memory| memory.sent == sent && memory.uid == cached.uid() && self.is_behind(memory, cached))
+    /// Whether the cache is older than what we wrote last: whatever is decided on it would be refused, and the change that is on its way
+    /// has everything looked at again.
+    fn awaits_cache<K: Child>(&self, key: &str, cached: &K) -> bool {
+        self.lock().get(key).is_some_and(|memory| self.is_behind(memory, cached))
     }
 
     fn is_behind<K: Child>(&self, memory: &Memory, cached: &K) -> bool {

@@ -222,6 +222,16 @@ async fn a_record_that_the_cache_does_not_keep_is_asked_for_once() {
     assert_eq!(differs.asked().len(), 1, "what differs is written without a question");
 }
 
+#[tokio::test]
+async fn a_status_that_was_decided_on_an_object_older_than_our_own_write_is_not_sent() {
+    let fake = server(|_| ());
+    let applier = applier(&fake);
+    let cached = set(&Value::Null, &json!([{"manager": "kubectl", "operation": "Update"}]));
+    assert_eq!(applier.apply_status(&cached, &wanted()).await.expect("an outcome"), StatusWrite::Written);
+    assert_eq!(applier.apply_status(&cached, &json!({"replicas": 4})).await.expect("an outcome"), StatusWrite::Unchanged);
+    assert_eq!(fake.asked().len(), 1, "the server would have refused it");
+}
+
 fn conflict_with(manager: &'static str) -> Fake {
     Fake::new(move |asked: &Asked| {
         if asked.query.contains("force=true") {
