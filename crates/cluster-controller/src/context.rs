@@ -117,6 +117,8 @@ pub struct Memory {
     pub told: Option<Finding>,
     /// When the status was last written.
     pub reported_at: Option<Instant>,
+    /// How often it was written.
+    pub reports: u32,
     /// Masters that could not write.
     pub proof: crate::round::ProofMemory,
     /// Since when all frontends are there while other members are missing.

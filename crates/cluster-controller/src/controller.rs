@@ -41,6 +41,10 @@ const IDLE: Duration = Duration::from_secs(30);
 
 /// Between two writes of a status that only tell how far the work is.
 const STATUS_PACE: Duration = Duration::from_secs(10);
+/// The same for a cluster that comes to life: once soon, so that whatever holds it up is told; from
+/// then on rarely. A hundred clusters that come up at once on a busy server cost no more writes each
+/// than one alone.
+const BIRTH_PACES: [Duration; 2] = [Duration::from_secs(15), Duration::from_mins(2)];
 
 /// How a controller is run.
 #[derive(Clone, Debug)]
@@ -315,7 +319,8 @@ async fn write_status(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey, f
     let memory = ctx.memory(key);
     let mut memory = memory.lock().await;
     let now = ctx.clock.instant();
-    let is_recent = memory.reported_at.is_some_and(|at| now.duration_since(at) < STATUS_PACE);
+    let pace = pace(cluster, memory.reports);
+    let is_recent = memory.reported_at.is_some_and(|at| now.duration_since(at) < pace);
     if is_recent && !is_turn(cluster.status.as_ref(), &status) {
         return Ok(());
     }
@@ -325,19 +330,24 @@ async fn write_status(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey, f
         Err(ApplyError::Race { .. }) => return Ok(()),
         other => other.map_err(failed)?,
     };
-    match written {
-        StatusWrite::Unchanged => {}
-        StatusWrite::Written => memory.reported_at = Some(now),
-        StatusWrite::TakenBack { from } => {
-            memory.reported_at = Some(now);
-            tracing::warn!(
-                cluster = cluster.name_any(),
-                managers = from.join(", "),
-                "somebody else had written our status; it was taken back"
-            );
-        }
+    if written != StatusWrite::Unchanged {
+        memory.reported_at = Some(now);
+        memory.reports = memory.reports.saturating_add(1);
+    }
+    if let StatusWrite::TakenBack { from } = written {
+        tracing::warn!(cluster = cluster.name_any(), managers = from.join(", "), "somebody else had written our status; it was taken back");
     }
     Ok(())
+}
+
+/// How old the last of so many writes has to be before another one only tells how far the work is.
+fn pace(cluster: &DorisCluster, reports: u32) -> Duration {
+    let was_ready = cluster.status.as_ref().is_some_and(|status| status.version.is_some());
+    match (was_ready, reports) {
+        (true, _) => STATUS_PACE,
+        (false, 0 | 1) => BIRTH_PACES[0],
+        (false, _) => BIRTH_PACES[1],
+    }
 }
 
 /// Whether a status tells something that nobody should wait for: another readiness, a new spec
