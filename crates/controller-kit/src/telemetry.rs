@@ -1,5 +1,7 @@
 //! Logs, and traces where an endpoint for them is set.
 
+use std::io::IsTerminal as _;
+
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::WithExportConfig as _;
 use opentelemetry_sdk::Resource;
@@ -40,7 +42,9 @@ impl Drop for Telemetry {
 /// Sets up logs on standard error, filtered by `RUST_LOG` (default `info`), and traces if there is an endpoint.
 pub fn install(service: &'static str, format: LogFormat, otlp_endpoint: Option<&str>) -> Result<Telemetry, TelemetryError> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,kube_runtime=warn"));
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Colours are for a terminal: in a file they are noise.
+    let in_colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(in_colour);
     let logs = match format {
         LogFormat::Json => logs.json().flatten_event(true).boxed(),
         LogFormat::Text => logs.boxed(),
