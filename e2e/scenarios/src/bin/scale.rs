@@ -130,14 +130,17 @@ impl Run<'_> {
             unrelated::create(&self.client, arguments.unrelated).await.context("unrelated objects")?;
             eprintln!("{} unrelated objects are there", arguments.unrelated);
         }
-        let controller = self.start(1).await?;
+        let mut controller = self.start(1).await?;
         sleep(SETTLE).await;
         let empty = self.read(&controller).await?;
         let fleet = Fleet { clusters: arguments.clusters, frontends: arguments.frontends, backends: arguments.backends };
         let began = Instant::now();
         fleet.create(&self.client).await?;
         eprintln!("{} clusters are applied after {:.1} s", fleet.clusters, began.elapsed().as_secs_f64());
-        let arrived = fleet.arrive(&self.client, began, Duration::from_secs(arguments.deadline)).await;
+        let arrived = tokio::select! {
+            arrived = fleet.arrive(&self.client, began, Duration::from_secs(arguments.deadline)) => arrived,
+            dead = death(&mut controller) => Err(dead),
+        };
         let arrival = arrived.with_context(|| format!("log of the controller:\n{}", controller.tail()))?;
         let ready = self.read(&controller).await?;
         let settled = wait_until_quiet(self.server).await?;
@@ -203,6 +206,16 @@ impl Run<'_> {
         let pid = controller.id().context("the controller ended")?;
         let rounds = Buckets::read(&scrape(controller.metrics()).await?, HISTOGRAM);
         Ok(Reading { usage: usage(pid)?, counts: self.server.counts()?, rounds })
+    }
+}
+
+/// Waits until a controller ends that nobody asked to.
+async fn death(controller: &mut ControllerProcess) -> anyhow::Error {
+    loop {
+        if let Err(error) = controller.check_alive() {
+            return error.into();
+        }
+        sleep(Duration::from_secs(1)).await;
     }
 }
 
