@@ -22,6 +22,11 @@ check:
 real:
     cargo test -p scenarios --test real_create --test real_control_plane
 
+# A cluster on older real Kubernetes versions, which are built first where they are not: minutes each.
+real-old:
+    REAL_KUBERNETES=1.30 cargo test -p scenarios --test real_create -- basic:: --nocapture
+    REAL_KUBERNETES=1.25 cargo test -p scenarios --test real_create -- basic:: --nocapture
+
 # A real Kubernetes control plane with simulated nodes and Doris members on this machine, until Ctrl-C.
 control-plane *arguments:
     cargo run -p scenarios --bin control-plane -- up {{ arguments }}
@@ -33,13 +38,12 @@ clients:
 
 # The same against the real control plane; needs `pip install -r e2e/clients/requirements.txt`.
 clients-real:
-    cargo run -p scenarios --bin control-plane -- run -- e2e/clients/kubectl.sh
-    cargo run -p scenarios --bin control-plane -- run -- python3 e2e/clients/python_client.py
+    cargo run -p scenarios --bin control-plane -- run -- sh -c 'e2e/clients/kubectl.sh && python3 e2e/clients/python_client.py'
 
 # Recorded conversations with a real API server, against a real API server (`just test` has them against the simulated one).
 conversations-real:
     cargo build -p kube-sim --bin conformance
-    cargo run -p scenarios --bin control-plane -- run --zone z1 --bind-claims-at-once -- sh -c '"${CARGO_TARGET_DIR:-target}/debug/conformance" --server "$KUBERNETES_SERVER" --token "$KUBERNETES_TOKEN"'
+    cargo run -p scenarios --bin control-plane -- run --zone z1 --bind-claims-at-once -- sh -c '"${CARGO_TARGET_DIR:-target}/debug/conformance" --together 6 --server "$KUBERNETES_SERVER" --token "$KUBERNETES_TOKEN"'
 
 # Everything, as CI does.
 ci:

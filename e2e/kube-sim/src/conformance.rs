@@ -15,6 +15,7 @@ use serde_json::Value;
 
 pub use client::Server;
 use compare::{differences, split};
+pub use normalise::normalise;
 use step::Run;
 
 /// Why the cases could not be read or run.

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -41,6 +42,10 @@ pub struct Audit {
     pub method: String,
     /// Path and query.
     pub path: String,
+    /// Type of the body that was sent.
+    pub content_type: String,
+    /// The body that was sent.
+    pub body: Bytes,
     /// User.
     pub user: String,
     /// Verb, as access control names it.
@@ -77,7 +82,7 @@ pub(crate) type FaultHook = Arc<dyn Fn(&Audit) -> Fault + Send + Sync>;
 
 #[derive(Default)]
 pub(crate) struct Hooks {
-    pub audit: Option<AuditHook>,
+    pub audit: Vec<AuditHook>,
     pub fault: Option<FaultHook>,
 }
 
@@ -127,9 +132,9 @@ impl KubeSim {
         SimService::new(self.inner.clone(), client, identity)
     }
 
-    /// Calls `hook` with every answered request.
+    /// Calls `hook` with every answered request, beside the hooks that are there.
     pub fn on_request(&self, hook: impl Fn(&Audit) + Send + Sync + 'static) {
-        self.inner.hooks().audit = Some(Arc::new(hook));
+        self.inner.hooks().audit.push(Arc::new(hook));
     }
 
     /// Asks `plan` what to make of every request, before it is looked at (`status` is 0).

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use kube_sim::conformance::{self, Server};
+use futures::stream::{self, StreamExt as _};
+use kube_sim::conformance::{self, Case, Outcome, Server};
 
 /// Tells whether a server answers as a real Kubernetes API server does. Ends with 1 when something differs that must not.
 #[derive(Parser)]
@@ -20,6 +21,9 @@ struct Arguments {
     /// Folder of the cases.
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Cases that run at once: most of their time is waiting.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    together: u16,
     /// Prints every difference, texts too.
     #[arg(short)]
     verbose: bool,
@@ -35,25 +39,14 @@ async fn main() -> anyhow::Result<()> {
     let cases = conformance::load(&arguments.dir.unwrap_or_else(conformance::directory), &arguments.only)?;
     let mark = format!("{:06x}", fastrand::u32(..0x0100_0000));
     let (mut passed, mut failed, mut equal, mut compared) = (0, 0, 0, 0);
-    for case in &cases {
-        let outcome = conformance::run(&server, case, &mark).await;
+    let (server, mark) = (&server, mark.as_str());
+    let running = cases.iter().map(|case| async move { (case, conformance::run(server, case, mark).await) });
+    let mut outcomes = stream::iter(running).buffered(arguments.together.into());
+    while let Some((case, outcome)) = outcomes.next().await {
         equal += outcome.equal;
         compared += outcome.compared;
-        if arguments.verbose {
-            for text in &outcome.texts {
-                println!("  should {} {text}", case.name);
-            }
-        }
-        if outcome.problems.is_empty() {
-            passed += 1;
-            println!("ok   {}", case.name);
-        } else {
-            failed += 1;
-            println!("FAIL {}", case.name);
-            for problem in outcome.problems.iter().take(if arguments.verbose { 40 } else { 6 }) {
-                println!("   {problem}");
-            }
-        }
+        print(case, &outcome, arguments.verbose);
+        if outcome.problems.is_empty() { passed += 1 } else { failed += 1 }
     }
     println!("{equal} of {compared} message texts equal");
     println!("{passed} passed, {failed} failed");
@@ -61,4 +54,16 @@ async fn main() -> anyhow::Result<()> {
         std::process::exit(1);
     }
     Ok(())
+}
+
+fn print(case: &Case, outcome: &Outcome, verbose: bool) {
+    if verbose {
+        for text in &outcome.texts {
+            println!("  should {} {text}", case.name);
+        }
+    }
+    println!("{} {}", if outcome.problems.is_empty() { "ok  " } else { "FAIL" }, case.name);
+    for problem in outcome.problems.iter().take(if verbose { 40 } else { 6 }) {
+        println!("   {problem}");
+    }
 }

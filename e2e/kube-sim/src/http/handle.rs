@@ -70,8 +70,9 @@ pub(super) async fn respond(inner: &Arc<Inner>, client: &Arc<Client>, incoming: 
         response = None;
     }
     audit.status = response.as_ref().map_or(0, |response| response.status().as_u16());
-    let hook = inner.hooks().audit.clone();
-    if let Some(hook) = hook {
+    // A hook may ask for something in its turn: the lock is not kept.
+    let hooks = inner.hooks().audit.clone();
+    for hook in hooks {
         hook(&audit);
     }
     response.ok_or_else(dropped)
@@ -82,6 +83,8 @@ fn audit_of(client: &Client, incoming: &Incoming, info: &RequestInfo, user: Opti
         client: client.name.clone(),
         method: incoming.method.to_string(),
         path: incoming.uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        content_type: header(&incoming.headers, "content-type").to_owned(),
+        body: incoming.body.clone(),
         user: user.map_or_else(String::new, |user| user.name.clone()),
         verb: info.verb,
         group: info.group.clone(),
