@@ -5,8 +5,14 @@
 #![allow(clippy::panic, clippy::missing_panics_doc, reason = "a stand for tests tells of a failure by panicking")]
 
 mod controller;
+mod creation;
 mod error;
+mod link;
+mod mortal;
 mod place;
+pub mod plans;
+mod recording;
+pub mod replay;
 
 use std::sync::Arc;
 
@@ -14,12 +20,18 @@ use kube::Client;
 use node_sim::{Doris, NodeSim, NodeSpec};
 
 pub use controller::RealController;
+pub use creation::{Outcome, create};
 pub use error::Error;
+pub use mortal::MortalController;
 pub use place::{ACCOUNT, Place, object};
+pub use recording::{Recorder, Recording, Sent};
 
 use crate::control_plane::{ControlPlane, Options};
 use crate::demo::{AddressRange, install_definitions};
+use crate::lab::oracles::Watcher;
 
+/// Names another version than the usual one, as in `1.25`.
+const VERSION_VARIABLE: &str = "REAL_KUBERNETES";
 const NODES: usize = 3;
 /// Of ids and names; nothing here depends on it.
 const SEED: u64 = 1;
@@ -34,6 +46,8 @@ pub struct RealStand {
     pub engine: Arc<Doris>,
     /// The administrator's way to the API server.
     pub client: Client,
+    /// What must never happen, in any scenario.
+    pub oracles: Watcher,
     _range: AddressRange,
 }
 
@@ -42,7 +56,12 @@ impl RealStand {
     /// have it; an error on CI.
     pub async fn start_if_possible() -> Result<Option<Self>, Error> {
         controller_kit::args::install_tls_provider();
-        let Some(control_plane) = ControlPlane::start_if_possible(Options::default()).await? else { return Ok(None) };
+        let mut options = Options::default();
+        if let Some(version) = std::env::var(VERSION_VARIABLE).ok().filter(|version| !version.is_empty()) {
+            options.version = version;
+        }
+        let Some(control_plane) = ControlPlane::start_if_possible(options).await? else { return Ok(None) };
+        println!("Kubernetes {}", control_plane.version());
         let client = control_plane.client()?;
         let range = AddressRange::take().map_err(crate::demo::Error::from)?;
         let engine = Arc::new(doris_engine());
@@ -54,9 +73,10 @@ impl RealStand {
             ..node_sim::Options::default()
         };
         let nodes = NodeSim::start(&client, engine.clone(), options);
+        let oracles = Watcher::start(engine.world().clone(), &client);
         install_definitions(&client, minor_of(control_plane.version())).await?;
         place::install_role(&client).await?;
-        Ok(Some(Self { control_plane, nodes, engine, client, _range: range }))
+        Ok(Some(Self { control_plane, nodes, engine, client, oracles, _range: range }))
     }
 }
 

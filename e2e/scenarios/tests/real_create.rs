@@ -9,6 +9,10 @@ mod audit;
 mod basic;
 #[path = "real_create/children.rs"]
 mod children;
+#[path = "real_create/crash.rs"]
+mod crash;
+#[path = "real_create/differential.rs"]
+mod differential;
 #[path = "real_create/drift.rs"]
 mod drift;
 #[path = "real_create/foreign.rs"]

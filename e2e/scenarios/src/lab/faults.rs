@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 /// What happens at a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// The controller dies before the step takes effect.
     CrashBefore,
@@ -34,10 +34,21 @@ pub enum Verdict {
     Hit(Fault),
 }
 
+/// A step by what it does and how often that was done before: where time is real, no two runs count alike.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StepName {
+    /// As in `PATCH statefulsets/demo-be`.
+    pub what: String,
+    /// The first is 1.
+    pub occurrence: usize,
+}
+
 #[derive(Debug, Default)]
 struct State {
     plan: BTreeMap<u64, Fault>,
+    named: Vec<(StepName, Fault)>,
     log: Vec<String>,
+    outdated: Vec<String>,
     statements: Vec<(IpAddr, String)>,
     dead: BTreeSet<String>,
 }
@@ -52,7 +63,15 @@ pub struct Faults {
 impl Faults {
     /// A plan: which fault at which step.
     pub fn new(plan: impl IntoIterator<Item = (u64, Fault)>) -> Self {
-        let state = State { plan: plan.into_iter().collect(), ..State::default() };
+        Self::with(State { plan: plan.into_iter().collect(), ..State::default() })
+    }
+
+    /// A plan of one fault at a step that goes by its name.
+    pub fn at(step: StepName, fault: Fault) -> Self {
+        Self::with(State { named: vec![(step, fault)], ..State::default() })
+    }
+
+    fn with(state: State) -> Self {
         Self { state: Arc::new(Mutex::new(state)), crashes: Arc::new(watch::Sender::new(0)) }
     }
 
@@ -63,8 +82,13 @@ impl Faults {
 
     /// Counts a step and says what happens to it.
     pub fn step(&self, what: impl Into<String>) -> Verdict {
-        let mut state = self.lock();
-        state.log.push(what.into());
+        let (mut state, what) = (self.lock(), what.into());
+        let occurrence = state.log.iter().filter(|done| **done == what).count() + 1;
+        let named = state.named.iter().position(|(step, _)| step.occurrence == occurrence && step.what == what);
+        state.log.push(what);
+        if let Some(found) = named {
+            return Verdict::Hit(state.named.remove(found).1);
+        }
         let number = u64::try_from(state.log.len()).unwrap_or(u64::MAX);
         state.plan.remove(&number).map_or(Verdict::Go, Verdict::Hit)
     }
@@ -90,6 +114,16 @@ impl Faults {
         self.lock().log.clone()
     }
 
+    /// Notes a step that the API server refused because it was decided on an older version: it changed nothing.
+    pub fn note_outdated(&self, what: &str) {
+        self.lock().outdated.push(what.to_owned());
+    }
+
+    /// Every step so far that was refused as outdated.
+    pub fn outdated(&self) -> Vec<String> {
+        self.lock().outdated.clone()
+    }
+
     /// Notes a statement and who gets it.
     pub fn note_statement(&self, to: IpAddr, text: &str) {
         self.lock().statements.push((to, text.to_owned()));
@@ -102,11 +136,33 @@ impl Faults {
 
     /// Faults that were not reached.
     pub fn left(&self) -> usize {
-        self.lock().plan.len()
+        let state = self.lock();
+        state.plan.len() + state.named.len()
     }
 
     /// Every change under the lock is a single call, so a panic elsewhere leaves it whole.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fault, Faults, StepName, Verdict};
+
+    #[test]
+    fn a_fault_hits_the_step_that_its_plan_counts_to() {
+        let faults = Faults::new([(2, Fault::LoseAnswer)]);
+        let verdicts: Vec<_> = ["a", "b", "b"].into_iter().map(|step| faults.step(step)).collect();
+        assert_eq!(verdicts, [Verdict::Go, Verdict::Hit(Fault::LoseAnswer), Verdict::Go]);
+        assert_eq!((faults.left(), faults.log()), (0, vec!["a".to_owned(), "b".to_owned(), "b".to_owned()]));
+    }
+
+    #[test]
+    fn a_fault_hits_the_step_that_its_plan_names() {
+        let faults = Faults::at(StepName { what: "b".to_owned(), occurrence: 2 }, Fault::CrashAfter);
+        let verdicts: Vec<_> = ["b", "a"].into_iter().map(|step| faults.step(step)).collect();
+        assert_eq!((verdicts, faults.left()), (vec![Verdict::Go; 2], 1));
+        assert_eq!((faults.step("b"), faults.left()), (Verdict::Hit(Fault::CrashAfter), 0));
     }
 }

@@ -20,7 +20,7 @@ const NAME: &str = "demo";
 const SAMPLED: usize = 3;
 
 /// What goes wrong at a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
     /// A fault of the call itself.
     Call(Fault),
@@ -42,40 +42,52 @@ impl Plan {
     pub const NONE: Self = Self { step: 0, trouble: Trouble::Stale };
 }
 
+impl fmt::Display for Trouble {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(Fault::CrashBefore) => formatter.write_str("before"),
+            Self::Call(Fault::CrashAfter) => formatter.write_str("after"),
+            Self::Call(Fault::Refuse(code)) => write!(formatter, "{code}"),
+            Self::Call(Fault::LoseAnswer) => formatter.write_str("lost"),
+            Self::Call(Fault::Late) => formatter.write_str("late"),
+            Self::Stale => formatter.write_str("stale"),
+        }
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.trouble {
-            Trouble::Call(Fault::CrashBefore) => "before".to_owned(),
-            Trouble::Call(Fault::CrashAfter) => "after".to_owned(),
-            Trouble::Call(Fault::Refuse(code)) => code.to_string(),
-            Trouble::Call(Fault::LoseAnswer) => "lost".to_owned(),
-            Trouble::Call(Fault::Late) => "late".to_owned(),
-            Trouble::Stale => "stale".to_owned(),
-        };
-        write!(formatter, "{what}:{}", self.step)
+        write!(formatter, "{}:{}", self.trouble, self.step)
     }
 }
 
 /// A text that is no plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no plan; one is before:17, after:17, 409:17, lost:17, late:17 or stale:17")]
-pub struct NoPlan(String);
+pub struct NoPlan(pub(crate) String);
+
+impl FromStr for Trouble {
+    type Err = NoPlan;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "before" => Self::Call(Fault::CrashBefore),
+            "after" => Self::Call(Fault::CrashAfter),
+            "lost" => Self::Call(Fault::LoseAnswer),
+            "late" => Self::Call(Fault::Late),
+            "stale" => Self::Stale,
+            code => Self::Call(Fault::Refuse(code.parse().map_err(|_| NoPlan(text.to_owned()))?)),
+        })
+    }
+}
 
 impl FromStr for Plan {
     type Err = NoPlan;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = || NoPlan(text.to_owned());
-        let (what, step) = text.split_once(':').ok_or_else(error)?;
-        let trouble = match what {
-            "before" => Trouble::Call(Fault::CrashBefore),
-            "after" => Trouble::Call(Fault::CrashAfter),
-            "lost" => Trouble::Call(Fault::LoseAnswer),
-            "late" => Trouble::Call(Fault::Late),
-            "stale" => Trouble::Stale,
-            code => Trouble::Call(Fault::Refuse(code.parse().map_err(|_| error())?)),
-        };
-        Ok(Self { step: step.parse().map_err(|_| error())?, trouble })
+        let (trouble, step) = text.split_once(':').ok_or_else(error)?;
+        Ok(Self { step: step.parse().map_err(|_| error())?, trouble: trouble.parse().map_err(|_| error())? })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Doris' administration interface answered by the model in the same process.
+//! Doris' administration interface answered by the model in the same process, and fault plans before any such interface.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,26 +17,27 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A way into the model from one address.
 #[derive(Clone)]
-pub struct SimTransport {
+pub struct Model {
     world: World,
     from: IpAddr,
-    faults: Faults,
-    process: String,
 }
+
+/// A way into the model from one address, under a fault plan.
+pub type SimTransport = Faulted<Model>;
 
 impl SimTransport {
     /// Connects a process from an address, under a fault plan.
     pub fn new(world: World, from: IpAddr, faults: Faults, process: &str) -> Self {
-        Self { world, from, faults, process: process.to_owned() }
+        Self::before(Model { world, from }, faults, process)
     }
 }
 
 #[async_trait]
-impl Transport for SimTransport {
+impl Transport for Model {
     async fn connect(&self, endpoint: Endpoint, login: &Login) -> Result<Box<dyn Connection>, Error> {
         let connecting = self.world.connect(self.from, endpoint.ip, endpoint.port, &login.user, login.password.reveal());
         let session = within(endpoint, connecting).await?.map_err(|error| connect_error(endpoint, error))?;
-        Ok(Box::new(SimConnection { session, endpoint, faults: self.faults.clone(), process: self.process.clone() }))
+        Ok(Box::new(SimConnection { session, endpoint }))
     }
 
     async fn http(&self, request: HttpRequest) -> Result<HttpAnswer, Error> {
@@ -68,12 +69,11 @@ async fn within<T>(endpoint: Endpoint, call: impl Future<Output = T>) -> Result<
 struct SimConnection {
     session: doris_sim::Session,
     endpoint: Endpoint,
-    faults: Faults,
-    process: String,
 }
 
-impl SimConnection {
-    async fn carry_out(&mut self, statement: &str) -> Result<Answer, Error> {
+#[async_trait]
+impl Connection for SimConnection {
+    async fn query(&mut self, statement: &str) -> Result<Answer, Error> {
         let answer = self.session.query(statement).await.map_err(|error| statement_error(self.endpoint, error))?;
         Ok(match answer {
             doris_sim::Answer::Ok { affected } => Answer::Done { affected },
@@ -83,39 +83,98 @@ impl SimConnection {
         })
     }
 
-    fn lost(&self) -> Error {
-        Error::Lost { endpoint: self.endpoint.to_string(), cause: "the connection was cut by the fault plan".into() }
+    async fn close(self: Box<Self>) {}
+}
+
+/// Any way to Doris under a fault plan: each statement is a step of it.
+#[derive(Clone)]
+pub struct Faulted<T> {
+    inner: T,
+    faults: Faults,
+    process: String,
+}
+
+impl<T> Faulted<T> {
+    /// Puts a plan between a process and Doris.
+    pub fn before(inner: T, faults: Faults, process: &str) -> Self {
+        Self { inner, faults, process: process.to_owned() }
     }
 }
 
 #[async_trait]
-impl Connection for SimConnection {
-    async fn query(&mut self, statement: &str) -> Result<Answer, Error> {
+impl<T: Transport> Transport for Faulted<T> {
+    async fn connect(&self, endpoint: Endpoint, login: &Login) -> Result<Box<dyn Connection>, Error> {
+        let inner = self.inner.connect(endpoint, login).await?;
+        Ok(Box::new(FaultedConnection { inner, endpoint, faults: self.faults.clone(), process: self.process.clone() }))
+    }
+
+    async fn http(&self, request: HttpRequest) -> Result<HttpAnswer, Error> {
+        self.inner.http(request).await
+    }
+
+    async fn port_is_open(&self, endpoint: Endpoint) -> bool {
+        self.inner.port_is_open(endpoint).await
+    }
+}
+
+struct FaultedConnection {
+    inner: Box<dyn Connection>,
+    endpoint: Endpoint,
+    faults: Faults,
+    process: String,
+}
+
+impl FaultedConnection {
+    async fn carry_out(&mut self, statement: &str, limit: Option<Duration>) -> Result<Answer, Error> {
+        match limit {
+            Some(limit) => self.inner.query_within(statement, limit).await,
+            None => self.inner.query(statement).await,
+        }
+    }
+
+    fn lost(&self) -> Error {
+        Error::Lost { endpoint: self.endpoint.to_string(), cause: "the connection was cut by the fault plan".into() }
+    }
+
+    async fn under_the_plan(&mut self, statement: &str, limit: Option<Duration>) -> Result<Answer, Error> {
         if self.faults.is_dead(&self.process) {
             return std::future::pending().await;
         }
         self.faults.note_statement(self.endpoint.ip, statement);
         match self.faults.step(format!("SQL {}", first_words(statement))) {
-            Verdict::Go => self.carry_out(statement).await,
+            Verdict::Go => self.carry_out(statement, limit).await,
             Verdict::Hit(Fault::CrashBefore) => {
                 self.faults.kill(&self.process);
                 std::future::pending().await
             }
             Verdict::Hit(Fault::CrashAfter) => {
                 // Whether Doris refused the statement is not known to the dead.
-                let _ = self.carry_out(statement).await;
+                let _ = self.carry_out(statement, limit).await;
                 self.faults.kill(&self.process);
                 std::future::pending().await
             }
             Verdict::Hit(Fault::Refuse(_)) => Err(self.lost()),
             Verdict::Hit(Fault::LoseAnswer | Fault::Late) => {
-                let _ = self.carry_out(statement).await;
+                let _ = self.carry_out(statement, limit).await;
                 Err(self.lost())
             }
         }
     }
+}
 
-    async fn close(self: Box<Self>) {}
+#[async_trait]
+impl Connection for FaultedConnection {
+    async fn query(&mut self, statement: &str) -> Result<Answer, Error> {
+        self.under_the_plan(statement, None).await
+    }
+
+    async fn query_within(&mut self, statement: &str, limit: Duration) -> Result<Answer, Error> {
+        self.under_the_plan(statement, Some(limit)).await
+    }
+
+    async fn close(self: Box<Self>) {
+        self.inner.close().await;
+    }
 }
 
 /// What a statement is about, without its values.

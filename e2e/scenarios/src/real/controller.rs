@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use clap::Parser as _;
 use cluster_controller::program::{Arguments, serve};
-use doris_client::{Deadlines, WireTransport};
+use doris_client::{Deadlines, Transport, WireTransport};
 use kube::Client;
+use kube::client::ClientBuilder;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
+use super::link::Link;
+use crate::lab::transport::Faulted;
 
 /// How long a Lease may be silent: a crash is to cost a scenario little.
-const LEASE_SECONDS: &str = "5";
+const LEASE_SECONDS: &str = "10";
 
 /// A running controller; it dies when dropped.
 pub struct RealController {
@@ -24,8 +27,8 @@ pub struct RealController {
 }
 
 impl RealController {
-    /// Starts a controller for one namespace with a client configuration of its own.
-    pub(super) fn start(config: kube::Config, namespace: &str, instance: &str) -> Result<Self, Error> {
+    /// Starts a controller for one namespace with a client configuration of its own, under a fault plan if there is a link.
+    pub(super) fn start(config: kube::Config, namespace: &str, instance: &str, link: Option<Link>) -> Result<Self, Error> {
         let failed = |error: &dyn std::fmt::Display| Error::Controller(error.to_string());
         let arguments = Arguments::try_parse_from([
             "cluster-controller",
@@ -49,10 +52,14 @@ impl RealController {
             .map_err(|error| failed(&error))?;
         let stop = CancellationToken::new();
         let stopped = stop.clone();
-        let transport = WireTransport::new(Deadlines::default()).map_err(|error| failed(&error))?;
+        let wire = WireTransport::new(Deadlines::default()).map_err(|error| failed(&error))?;
+        let transport: Arc<dyn Transport> = match &link {
+            Some(link) => Arc::new(Faulted::before(wire, link.faults.clone(), &link.process)),
+            None => Arc::new(wire),
+        };
         let task = runtime.spawn(async move {
-            let client = Client::try_from(config).map_err(|error| error.to_string())?;
-            serve(client, Arc::new(transport), arguments, stopped).await.map_err(|error| format!("{error:#}"))
+            let client = client(config, link).map_err(|error| error.to_string())?;
+            serve(client, transport, arguments, stopped).await.map_err(|error| format!("{error:#}"))
         });
         Ok(Self { runtime: Some(runtime), task, stop })
     }
@@ -67,9 +74,13 @@ impl RealController {
     /// Ends it as a lost process ends: nothing is finished, nothing is given up.
     pub fn kill(self) {}
 
-    /// Whether it has ended by itself.
-    pub fn has_ended(&self) -> bool {
-        self.task.is_finished()
+    /// Waits until it ends by itself, and says why it did.
+    pub async fn ended(&mut self) -> String {
+        match (&mut self.task).await {
+            Ok(Ok(())) => "it was told to".to_owned(),
+            Ok(Err(why)) => why,
+            Err(error) => error.to_string(),
+        }
     }
 }
 
@@ -78,5 +89,12 @@ impl Drop for RealController {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+fn client(config: kube::Config, link: Option<Link>) -> kube::Result<Client> {
+    match link {
+        Some(link) => Ok(ClientBuilder::try_from(config)?.with_layer(&link).build()),
+        None => Client::try_from(config),
     }
 }

@@ -24,7 +24,7 @@ const ROLE_FILE: &str = "deploy/rbac/cluster-controller.yaml";
 /// Field manager of the user.
 const USER: &str = "git";
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(100);
+pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// Until a cluster has to be Ready. Generous: a machine that builds something beside it is slow, and nothing here is a measurement.
 pub const PATIENCE: Duration = Duration::from_mins(3);
 
@@ -101,7 +101,7 @@ impl<'a> Place<'a> {
 
     /// Starts a controller that looks after this namespace alone.
     pub async fn start_controller(&self, instance: &str) -> Result<RealController, Error> {
-        RealController::start(self.controller_config().await?, &self.namespace, instance)
+        RealController::start(self.controller_config().await?, &self.namespace, instance, None)
     }
 
     /// Applies a cluster as a tool that takes it from Git does.

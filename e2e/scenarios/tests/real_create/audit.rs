@@ -12,6 +12,10 @@ pub struct Request {
     pub resource: String,
     pub name: String,
     pub code: u64,
+    /// When it came.
+    pub at: String,
+    /// What a refusal says.
+    pub message: String,
 }
 
 impl Request {
@@ -44,5 +48,7 @@ fn request(entry: &Value) -> Option<Request> {
         resource,
         name: text("name"),
         code: entry["responseStatus"]["code"].as_u64().unwrap_or_default(),
+        at: entry["requestReceivedTimestamp"].as_str().unwrap_or_default().to_owned(),
+        message: entry["responseStatus"]["message"].as_str().unwrap_or_default().to_owned(),
     })
 }
