@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use controller_kit::apply::Applier;
 use controller_kit::clock::Clock;
 use controller_kit::discovery::ServerAbilities;
 use controller_kit::events::Recorder;
 use controller_kit::leadership::WriteGate;
+use controller_kit::lease::OperationLeases;
 use controller_kit::metrics::Metrics;
 use controller_kit::server::Endpoints;
 use controller_kit::watch::WatchHealth;
@@ -28,6 +30,9 @@ use crate::report::Finding;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
 pub const SIBLINGS: &[&str] = &["doris-scaler", "doris-failover-watcher", "doris-monitoring-provisioner", "doris-backup-scheduler"];
+
+/// How long the holder of an operation Lease may be silent before another one takes it.
+pub const OPERATION_LEASE: Duration = Duration::from_secs(30);
 
 /// The watch caches.
 #[derive(Default)]
@@ -121,6 +126,8 @@ pub struct Memory {
     pub reports: u32,
     /// Masters that could not write.
     pub proof: crate::round::ProofMemory,
+    /// Frontends that are being replaced.
+    pub replacing: crate::round::ReplaceMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }
@@ -153,6 +160,8 @@ pub struct Context {
     pub gate: Arc<dyn WriteGate>,
     /// Server-side apply.
     pub applier: Applier,
+    /// The clusters' operation Leases.
+    pub operations: OperationLeases,
     /// Watch caches.
     pub caches: Caches,
     /// Minor version of the API server.
@@ -175,7 +184,8 @@ impl Context {
     pub fn new(parts: Parts, abilities: &ServerAbilities, seed: Option<u64>) -> Self {
         let Parts { client, transport, clock, gate, metrics, instance } = parts;
         let shared = (clock.clone(), gate.clone(), metrics.clone());
-        let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance, abilities.has_events_v1(), shared);
+        let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance.clone(), abilities.has_events_v1(), shared);
+        let operations = OperationLeases::new(client.clone(), instance.clone(), OPERATION_LEASE, clock.clone(), gate.clone());
         let applier = Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), clock.clone());
         let watches = WatchHealth::new(clock.clone(), metrics.clone());
         let random = Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));
@@ -185,6 +195,7 @@ impl Context {
             clock,
             gate,
             applier,
+            operations,
             caches: Caches::default(),
             kubernetes_minor: abilities.version.1,
             operator_namespace: None,

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::build;
 use crate::cache::{self, ClusterKey, Index, Stamp};
-use crate::context::{Context, SetView};
+use crate::context::{Context, OPERATION_LEASE, SetView};
 use crate::error::Error;
 use crate::program::NAME;
 use crate::report::{self, Facts, Finding};
@@ -90,6 +90,13 @@ pub async fn run(ctx: Arc<Context>, settings: Settings, turn: impl Future<Output
     }
     let permits = Semaphore::new(settings.concurrency.into());
     let limit = settings.concurrency;
+    let renewing = ctx.clone();
+    watches.spawn(async move {
+        loop {
+            tokio::time::sleep(OPERATION_LEASE / 3).await;
+            renewing.operations.renew_all().await;
+        }
+    });
     let shared = Arc::new(Shared { ctx: ctx.clone(), failures: Failures::new(settings.seed), permits });
     // Ends the watches of clusters also when this future is dropped.
     let ending = stop.child_token();

@@ -2,6 +2,7 @@
 
 use controller_kit::apply::ApplyError;
 use controller_kit::leadership::NotLeader;
+use controller_kit::lease::LeaseError;
 use controller_kit::report::{Category, ReconcileError, Retry};
 
 use crate::identity::IdentityError;
@@ -44,6 +45,9 @@ pub enum Error {
     /// The spec makes an object that cannot be built.
     #[error("{0}")]
     Build(String),
+    /// The operation Lease is not ours.
+    #[error(transparent)]
+    Lease(#[from] LeaseError),
     /// This process may not write any more.
     #[error(transparent)]
     NotLeader(#[from] NotLeader),
@@ -57,6 +61,7 @@ impl ReconcileError for Error {
             Self::Identity { .. } => "IdentityUnreadable",
             Self::Doris { .. } => "DorisError",
             Self::Build(_) => "SpecInvalid",
+            Self::Lease(source) => source.reason(),
             Self::NotLeader(_) => "NotLeader",
         }
     }
@@ -65,6 +70,7 @@ impl ReconcileError for Error {
         match self {
             Self::Apply { source, .. } => source.category(),
             Self::Read { .. } | Self::Doris { .. } => Category::Environment,
+            Self::Lease(source) => source.category(),
             Self::Identity { .. } | Self::Build(_) => Category::User,
             Self::NotLeader(_) => Category::Race,
         }
@@ -77,6 +83,7 @@ impl ReconcileError for Error {
             // Doris answers again within seconds or is looked at by the next round anyhow; a late renewal of the
             // Lease is made up for, or the process ends.
             Self::Doris { .. } | Self::NotLeader(_) => Retry::Short,
+            Self::Lease(source) => source.retry(),
             Self::Build(_) => Retry::OnChange,
         }
     }

@@ -5,5 +5,6 @@ pub mod birth;
 pub mod founding;
 pub mod joining;
 pub mod pruning;
+pub mod replacing;
 pub mod volumes;
 pub mod workers;

@@ -4,6 +4,7 @@ mod birth;
 mod founded;
 mod founding;
 mod proof;
+mod replacing;
 mod sweep;
 mod volumes;
 mod workers;
@@ -29,6 +30,7 @@ use crate::report::{Facts, Finding};
 use crate::view::MemberPod;
 
 pub use proof::ProofMemory;
+pub use replacing::ReplaceMemory;
 
 /// A reconcile under way.
 pub struct Round<'a> {

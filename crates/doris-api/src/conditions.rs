@@ -35,6 +35,8 @@ pub mod reason {
     pub const WAITING_FOR_PODS: &str = "WaitingForPods";
     /// Members are being registered.
     pub const REGISTERING: &str = "Registering";
+    /// A member that lost its data is let in anew.
+    pub const REPLACING: &str = "Replacing";
     /// A configuration change is on its way.
     pub const CONFIGURING: &str = "Configuring";
     /// Waiting for a restart that this version does not do by itself.

@@ -1,11 +1,11 @@
-//! Creation under every fault plan, judged by the oracles; and the oracles under seeded bugs.
+//! Creation, and the loss of a frontend's volume, under every fault plan, judged by the oracles; and the oracles under seeded bugs.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Instant;
 
 use scenarios::lab::Lab;
-use scenarios::lab::plans::{Outcome, Plan, plans, run};
+use scenarios::lab::plans::{Outcome, Plan, Workload, plans, run};
 use scenarios::lab::sabotage::Bug;
 
 const THREADS: usize = 2;
@@ -20,8 +20,8 @@ fn paused<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime can be made").block_on(work)
 }
 
-fn creation(plan: Plan) -> Outcome {
-    paused(run(seed(), plan, async |_: &Lab| {}))
+fn outcome(workload: Workload, plan: Plan) -> Outcome {
+    paused(run(seed(), workload, plan, async |_: &Lab| {}))
 }
 
 /// Works off a list on a few threads. A run that panics is told like any other.
@@ -45,17 +45,31 @@ fn each<T: Send, R: Send>(list: Vec<T>, work: impl Fn(&T) -> R + Sync) -> Vec<(T
 
 #[test]
 fn crash_anywhere_create() {
+    crash_anywhere(Workload::Create);
+}
+
+#[test]
+fn crash_anywhere_while_a_frontend_is_replaced() {
+    crash_anywhere(Workload::LoseFrontendVolume);
+}
+
+fn crash_anywhere(workload: Workload) {
     let started = Instant::now();
-    let calm = creation(Plan::NONE);
+    let calm = outcome(workload, Plan::NONE);
     assert_eq!(calm.broken, Vec::<String>::new(), "without faults");
-    println!("without faults: {} steps, ready after {:?}, run took {:?}", calm.steps.len(), calm.took, started.elapsed());
+    let count = calm.steps.len() - calm.before;
+    println!("{workload:?} without faults: {count} steps, ready after {:?}, run took {:?}", calm.took, started.elapsed());
+    for step in calm.steps.iter().skip(calm.before) {
+        println!("  {step}");
+    }
+    assert!(count > 0, "nothing was done");
     let list = match std::env::var("PLAN") {
         Ok(plan) => vec![plan.parse().expect("PLAN is a plan")],
-        Err(_) => plans(&calm.steps),
+        Err(_) => plans(&calm.steps, calm.before),
     };
     let count = list.len();
     let outcomes = each(list, |plan| {
-        let broken = creation(*plan).judge(&calm.end);
+        let broken = outcome(workload, *plan).judge(&calm.end);
         if !broken.is_empty() {
             let step = usize::try_from(plan.step).ok().and_then(|step| calm.steps.get(step.checked_sub(1)?));
             println!("PLAN={plan} ({}):\n  {}", step.map_or("?", String::as_str), broken.join("\n  "));
@@ -66,13 +80,14 @@ fn crash_anywhere_create() {
         println!("PLAN={plan}: {panic}");
     }
     let bad = outcomes.iter().filter(|(_, outcome)| *outcome != Ok(true)).count();
-    println!("{count} plans of {} steps, seed {}, {bad} failed, took {:?}", calm.steps.len(), seed(), started.elapsed());
+    println!("{workload:?}: {count} plans, seed {}, {bad} failed, took {:?}", seed(), started.elapsed());
     assert_eq!(bad, 0, "reproduce one with SEED={} PLAN=<plan>", seed());
 }
 
 #[test]
 fn oracles_catch_seeded_bugs() {
-    let outcomes = each(Bug::ALL.to_vec(), |(bug, _)| paused(run(seed(), Plan::NONE, async |lab: &Lab| bug.commit(lab).await)));
+    let outcomes =
+        each(Bug::ALL.to_vec(), |(bug, _)| paused(run(seed(), Workload::Create, Plan::NONE, async |lab: &Lab| bug.commit(lab).await)));
     let mut missed = Vec::new();
     for ((bug, rule), outcome) in outcomes {
         let broken = outcome.map_or_else(|panic| vec![panic], |outcome| outcome.broken);

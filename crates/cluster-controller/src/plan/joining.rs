@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use doris_api::member::Ticket;
+use doris_api::member::{Ticket, exit};
 
 use crate::view::MemberPod;
 
@@ -128,6 +128,9 @@ fn step_for(pod: &MemberPod, role: &str, seen: Frontends<'_>) -> Option<Step> {
             pod.name, row.role
         )));
     }
+    if row.joined && !row.alive && pod.has_lost_metadata() {
+        return Some(Step::LostVolume { fqdn: pod.fqdn.clone(), role: role.to_owned(), pod: pod.name.clone() });
+    }
     let founded_here = matches!(pod.own_ticket(), Some(Ticket::Found { .. }));
     if founded_here || pod.admitted_as().as_deref() == Some(row.name.as_str()) {
         return None;
@@ -144,7 +147,9 @@ fn step_for(pod: &MemberPod, role: &str, seen: Frontends<'_>) -> Option<Step> {
 /// Whatever the volume holds: metadata of a member that is not registered is of a dropped
 /// incarnation, and the join ticket of the new registration makes the gate move it aside.
 fn register(pod: &MemberPod, role: &str) -> Step {
-    if !pod.running || pod.ip.is_none() {
+    // A gate that found no journal ends its container again and again until there is a ticket.
+    let is_in_gate = pod.running || pod.ended.as_ref().is_some_and(|ended| ended.code == exit::BDB_LOST);
+    if !is_in_gate || pod.ip.is_none() {
         let reason = pod.waiting.as_deref().unwrap_or("its container does not run yet");
         return Step::Wait(format!("waiting for pod {} to reach its start gate: {reason}", pod.name));
     }
@@ -173,8 +178,8 @@ fn let_in(pod: &MemberPod, row: &FrontendRow, seen: Frontends<'_>) -> Step {
 #[cfg(test)]
 mod tests {
     use super::{FrontendRow, Frontends, Step, plan};
-    use crate::view::{MemberPod, fixtures::waiting_pod};
-    use doris_api::member::{Inspection, Ticket};
+    use crate::view::{Ended, MemberPod, fixtures::waiting_pod};
+    use doris_api::member::{Inspection, Ticket, exit};
 
     fn row(ordinal: u32, joined: bool) -> FrontendRow {
         FrontendRow {
@@ -267,6 +272,20 @@ mod tests {
             seen.bdb = false;
         }
         assert_eq!(steps(&[founder(), without_journal], &[row(0, true), row(1, true)]), [lost]);
+    }
+
+    #[test]
+    fn a_member_whose_gate_finds_no_journal_has_lost_it_although_it_was_let_in_once() {
+        let mut pod = waiting_pod(1);
+        pod.ticket = Some("join:uid-1:fe_1:FOLLOWER:c-fe-0.x:9010".into());
+        pod.running = false;
+        pod.ended = Some(Ended { code: exit::BDB_LOST, message: "bdb lost".into() });
+        let dead = FrontendRow { alive: false, follows: false, ..row(1, true) };
+        let lost = Step::LostVolume { fqdn: "c-fe-1.x".into(), role: "FOLLOWER".into(), pod: "c-fe-1".into() };
+        assert_eq!(steps(&[founder(), pod.clone()], &[row(0, true), dead]), [lost]);
+        // Dropped, it is registered though its container is down; let in, it is left alone.
+        assert!(matches!(steps(&[founder(), pod.clone()], &[row(0, true)])[0], Step::Add { .. }));
+        assert_eq!(steps(&[founder(), pod], &[row(0, true), row(1, true)]), []);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use doris_client::elect::{MasterVerdict, NoMaster};
 use doris_client::{Frontend, FrontendRole, MemberAddress, NodeRole, Session};
 
 use super::Round;
+use super::replacing::Lost;
 use crate::act::accounts::{self, UserPasswords};
 use crate::act::children::Stage;
 use crate::act::identity::{self, Stored};
@@ -43,6 +44,7 @@ impl Round<'_> {
         self.register_workers(&mut doris, &mut session).await?;
         session.close().await;
         self.know(&doris);
+        self.finish_replacement(&doris).await?;
         self.record(stored, &doris).await
     }
 
@@ -127,7 +129,7 @@ impl Round<'_> {
 
     async fn join_frontends(&mut self, doris: &mut Doris, session: &mut Session, master: &str) -> Result<(), Error> {
         if self.join_once(doris, session, master).await? {
-            // What was just registered may be let in at once.
+            // What was just registered may be let in at once, and what was dropped registered.
             doris.frontends = session.frontends().await.map_err(|source| Error::Doris { what: "listing the frontends", source })?;
             self.facts.waits.retain(|wait| wait.reason != reason::REGISTERING);
             self.join_once(doris, session, master).await?;
@@ -136,7 +138,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Carries the plan out; tells whether something was registered.
+    /// Carries the plan out; tells whether something was registered or dropped.
     async fn join_once(&mut self, doris: &Doris, session: &mut Session, master: &str) -> Result<bool, Error> {
         let mut registered = false;
         let port = self.ports().edit_log;
@@ -153,21 +155,17 @@ impl Round<'_> {
                     annotate(self.ctx, self.key, &pod, &uid, &Notes { ticket: Some(ticket), incarnation: None }).await?;
                     self.see_pods();
                 }
-                Step::LostVolume { fqdn, pod, .. } => self.stall(
-                    reason::JOURNAL_LOST,
-                    format!(
-                        "{pod} is registered in Doris and its metadata volume came back without a journal: it waits in its start gate, because \
-                         under its old name it would vote without what it had acknowledged. Drop it (ALTER SYSTEM DROP FOLLOWER \
-                         \"{fqdn}:{port}\") once all other frontends follow the master; it is then registered and let in anew"
-                    ),
-                ),
+                Step::LostVolume { fqdn, role, .. } => {
+                    let lost = Lost { fqdn: &fqdn, role: &role, master, rows: &rows };
+                    registered |= self.drop_lost_frontend(doris, session, lost).await?;
+                }
                 Step::Wait(message) => self.wait(reason::REGISTERING, message),
             }
         }
         Ok(registered)
     }
 
-    fn joining_row(&self, row: &Frontend, doris: &Doris, master: &str) -> FrontendRow {
+    pub(super) fn joining_row(&self, row: &Frontend, doris: &Doris, master: &str) -> FrontendRow {
         let own = doris.journal_of(&row.host);
         let reached = self.memory.master_journal.as_ref().filter(|(host, _)| host == master).map(|(_, id)| *id);
         FrontendRow {
@@ -195,7 +193,8 @@ impl Round<'_> {
             );
             return Ok(false);
         }
-        if !self.may_change_members(doris, session).await? {
+        let was_member = self.facts.identity.as_ref().is_some_and(|identity| identity.frontends.contains_key(fqdn));
+        if was_member && self.hold_for_replacement(pod).await?.is_none() || !self.may_change_members(doris, session).await? {
             return Ok(false);
         }
         let role = if role == "OBSERVER" { FrontendRole::Observer } else { FrontendRole::Follower };

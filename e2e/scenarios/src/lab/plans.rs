@@ -1,4 +1,4 @@
-//! Fault plans of the creation workload: one run for each step and each thing that can go wrong there.
+//! Fault plans: one run of a workload for each of its steps and each thing that can go wrong there.
 
 use std::fmt;
 use std::str::FromStr;
@@ -91,11 +91,11 @@ impl FromStr for Plan {
     }
 }
 
-/// All plans for the steps of the run without faults.
-pub fn plans(steps: &[String]) -> Vec<Plan> {
+/// All plans for the steps of the run without faults, after the first so many.
+pub fn plans(steps: &[String], after: usize) -> Vec<Plan> {
     let mut questions = 0;
     let mut plans = Vec::new();
-    for (step, what) in (1..).zip(steps) {
+    for (step, what) in (1..).zip(steps).skip(after) {
         if what.starts_with("SQL SHOW") {
             questions += 1;
             if questions % SAMPLED != 1 {
@@ -128,6 +128,8 @@ pub struct Outcome {
     pub broken: Vec<String>,
     /// Every step of the controller.
     pub steps: Vec<String>,
+    /// How many of them were made before the workload began.
+    pub before: usize,
     /// The state at the end.
     pub end: EndState,
     /// Time until `Ready`, in the laboratory.
@@ -141,8 +143,41 @@ impl Outcome {
     }
 }
 
-/// Runs the creation of a cluster under a plan, with somebody else at work beside the controller.
-pub async fn run(seed: u64, plan: Plan, beside: impl AsyncFnOnce(&Lab)) -> Outcome {
+/// What happens to a cluster while things go wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workload {
+    /// It is created.
+    Create,
+    /// It is there, and a follower comes back on an empty volume.
+    LoseFrontendVolume,
+}
+
+/// The follower whose volume is lost; the first frontend leads.
+const VICTIM: &str = "demo-fe-1";
+
+/// Empties the victim's disk in a cluster that is ready and waits until its new process serves.
+async fn lose_frontend_volume(lab: &Lab) {
+    use k8s_openapi::api::core::v1::Pod;
+    let lost = Instant::now();
+    // A process that runs on would write to the emptied disk.
+    lab.nodes.freeze("default", VICTIM, None, true);
+    assert!(lab.nodes.lose_volume("default", &format!("meta-{VICTIM}")), "it has a volume");
+    lab.api::<Pod>().delete(VICTIM, &kube::api::DeleteParams::default().grace_period(0)).await.expect("the pod is deleted");
+    let end = lost + WITHIN;
+    while Instant::now() < end {
+        let frontends = lab.frontends(NAME);
+        let is_back = |frontend: &doris_sim::FrontendFacts| {
+            frontend.start.at > lost && frontend.ready && frontend.start.fqdn.starts_with(&format!("{VICTIM}."))
+        };
+        if frontends.iter().any(is_back) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Runs a workload under a plan, with somebody else at work beside the controller.
+pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFnOnce(&Lab)) -> Outcome {
     let (logs, guard) = Logs::capture();
     let faults = match plan.trouble {
         Trouble::Call(fault) => Faults::new([(plan.step, fault)]),
@@ -154,11 +189,23 @@ pub async fn run(seed: u64, plan: Plan, beside: impl AsyncFnOnce(&Lab)) -> Outco
     if let Err(error) = lab.apply(&cluster(NAME, basic("2.1.7"))).await {
         broken.push(format!("desired: the spec was not taken: {error}"));
     }
+    let mut before = 0;
+    if workload == Workload::LoseFrontendVolume {
+        broken.extend(ready(&lab).await);
+        // The controller is done with the creation, too.
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        before = lab.faults.log().len();
+    }
     let begun = Instant::now();
     let work = async {
         tokio::join!(stale_caches(&lab, &controller, plan), beside(&lab));
     };
-    let ready = ready(&lab);
+    let ready = async {
+        if workload == Workload::LoseFrontendVolume {
+            lose_frontend_volume(&lab).await;
+        }
+        ready(&lab).await
+    };
     tokio::pin!(work, ready);
     let mut is_over = false;
     let stuck = loop {
@@ -190,7 +237,7 @@ pub async fn run(seed: u64, plan: Plan, beside: impl AsyncFnOnce(&Lab)) -> Outco
     broken.extend(lab.broken_rules());
     broken.extend(logs.judge(&lab.passwords()));
     drop(guard);
-    Outcome { broken, steps, end, took }
+    Outcome { broken, steps, before, end, took }
 }
 
 /// Waits until the cluster is ready; the sentence says why it is not.
@@ -224,14 +271,15 @@ async fn stale_caches(lab: &Lab, controller: &Controller, plan: Plan) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Plan, plans};
+    use super::Plan;
 
     #[test]
     fn a_plan_is_read_as_it_is_told() {
         let steps: Vec<String> =
             (0..12).map(|step| if step % 2 == 0 { "PATCH pods/a".into() } else { "SQL SHOW FRONTENDS".into() }).collect();
-        let plans = plans(&steps);
+        let plans = super::plans(&steps, 0);
         assert_eq!(plans.len(), 4 * (6 + 2), "all writes, and one question in three");
+        assert_eq!(super::plans(&steps, 6).first().map(|plan| plan.step), Some(7), "what was done before is left alone");
         for plan in plans {
             assert_eq!(plan.to_string().parse(), Ok(plan));
         }

@@ -23,8 +23,10 @@ async fn ready() -> (Lab, Controller) {
 
 /// Empties a member's disk and deletes its pod.
 async fn lose(lab: &Lab, claim: &str, pod: &str) {
+    // A process that runs on would write to the emptied disk.
+    lab.nodes.freeze("default", pod, None, true);
     assert!(lab.nodes.lose_volume("default", claim), "{claim} has a volume");
-    lab.api::<Pod>().delete(pod, &DeleteParams::default()).await.expect("the pod is deleted");
+    lab.api::<Pod>().delete(pod, &DeleteParams::default().grace_period(0)).await.expect("the pod is deleted");
 }
 
 /// Nothing new was founded, and whoever leads belongs to the cluster that was.
@@ -50,10 +52,7 @@ async fn fe0_lost_volume_never_founds_a_second_cluster() {
     lose(&lab, "meta-demo-fe-0", "demo-fe-0").await;
     tokio::time::sleep(LONG).await;
     is_one_cluster(&lab, id);
-    assert_eq!(lab.masters("demo").len(), 1, "the other two go on");
-    let demo = lab.cluster("default", "demo").await.expect("there is the cluster");
-    let (status, _, message) = condition(&demo, "Stalled").expect("there is the condition");
-    assert!(status == "True" && message.contains("demo-fe-0"), "a person learns of it: {message}");
+    assert_eq!(lab.masters("demo").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,6 +109,117 @@ async fn frontends_that_all_lost_their_volumes_are_named() {
         assert!(message.contains(pod) && message.contains(&format!("meta-{pod}")), "{pod} and its claim are named: {message}");
     }
     assert!(message.contains("Restore the volumes"), "what a person can do: {message}");
+}
+
+/// Drops of members that the controller sent.
+fn drops(lab: &Lab) -> Vec<String> {
+    lab.faults.statements().into_iter().map(|(_, text)| text).filter(|text| text.contains(" DROP ")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frontend_that_lost_its_volume_is_registered_and_let_in_anew() {
+    for pod in FOLLOWERS {
+        let (lab, _controller) = ready().await;
+        let id = id_of(&lab);
+        let name_of = |lab: &Lab, pod: &str| lab.frontends("demo").iter().filter(|fe| fe.start.fqdn.starts_with(pod)).count();
+        let starts = name_of(&lab, pod);
+        lose(&lab, &format!("meta-{pod}"), pod).await;
+        tokio::time::sleep(LONG).await;
+        lab.until_ready("demo").await;
+        is_one_cluster(&lab, id);
+        assert_eq!(lab.alive("demo", MemberKind::Follower), FOLLOWERS);
+        assert_eq!(name_of(&lab, pod), starts + 1, "{pod} was started once more");
+        let dropped = drops(&lab);
+        assert!(matches!(dropped.as_slice(), [one] if one.contains(&format!("DROP FOLLOWER \"{pod}."))), "{dropped:?}");
+        assert_eq!(lab.broken_rules(), Vec::<String>::new(), "{pod}");
+        assert_eq!(lab.idle(Duration::from_mins(2)).await, Vec::<String>::new(), "{pod}: an idle time");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_frontend_whose_journal_alone_was_lost_is_let_in_anew() {
+    let (lab, _controller) = ready().await;
+    let id = id_of(&lab);
+    let master = lab.master_pod("demo").expect("there is a master");
+    let victim = FOLLOWERS.into_iter().find(|pod| *pod != master).expect("another follower");
+    let disk = lab.disk(&format!("meta-{victim}")).await.expect("it has a disk");
+    assert!(lab.nodes.kill("default", victim, None), "{victim} runs");
+    for file in disk.files("").into_iter().filter(|file| file.contains("bdb/")) {
+        disk.remove(&file);
+    }
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    lab.until_ready("demo").await;
+    is_one_cluster(&lab, id);
+    assert_eq!(lab.alive("demo", MemberKind::Follower), FOLLOWERS);
+    assert_eq!(drops(&lab).len(), 1, "{:?}", drops(&lab));
+    assert_eq!(lab.broken_rules(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_that_lost_its_volume_is_let_in_anew() {
+    let lab = Lab::new(Settings::default()).await;
+    let _controller = lab.start_controller();
+    let mut spec = basic("2.1.7");
+    spec["fe"]["replicas"] = json!(1);
+    spec["fe"]["observers"] = json!(2);
+    lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+    lab.until_ready("demo").await;
+    lose(&lab, "meta-demo-fe-ob-1", "demo-fe-ob-1").await;
+    tokio::time::sleep(LONG).await;
+    lab.until_ready("demo").await;
+    assert_eq!(lab.alive("demo", MemberKind::Observer), ["demo-fe-ob-0", "demo-fe-ob-1"]);
+    assert_eq!(drops(&lab).len(), 1, "{:?}", drops(&lab));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_frontend_is_only_reported_when_the_spec_says_so() {
+    for mode in ["Observe", "Disabled"] {
+        let lab = Lab::new(Settings::default()).await;
+        let _controller = lab.start_controller();
+        let mut spec = basic("2.1.7");
+        spec["failover"] = json!({"mode": mode});
+        lab.apply(&cluster("demo", spec.clone())).await.expect("the spec is accepted");
+        lab.until_ready("demo").await;
+        lose(&lab, "meta-demo-fe-1", "demo-fe-1").await;
+        let is_told = |cluster: &doris_api::DorisCluster| {
+            condition(cluster, "Stalled").is_some_and(|(status, reason, message)| {
+                let names = ["demo-fe-1", "claim meta-demo-fe-1", mode, "ALTER SYSTEM DROP FOLLOWER"];
+                status == "True" && reason == "JournalLost" && names.iter().all(|name| message.contains(name))
+            })
+        };
+        lab.until("a person learns of it", "demo", LONG, is_told).await;
+        tokio::time::sleep(LONG).await;
+        assert_eq!(drops(&lab), Vec::<String>::new(), "{mode}");
+        spec["failover"] = json!({"mode": "Automatic"});
+        lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+        lab.until_ready("demo").await;
+        assert_eq!(lab.alive("demo", MemberKind::Follower), FOLLOWERS, "{mode}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_majority_no_lost_frontend_is_dropped() {
+    for (followers, lost) in [(1, vec!["demo-fe-0"]), (3, vec!["demo-fe-1", "demo-fe-2"])] {
+        let lab = Lab::new(Settings::default()).await;
+        let _controller = lab.start_controller();
+        let mut spec = basic("2.1.7");
+        spec["fe"]["replicas"] = json!(followers);
+        lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+        lab.until_ready("demo").await;
+        let id = id_of(&lab);
+        for pod in &lost {
+            lose(&lab, &format!("meta-{pod}"), pod).await;
+        }
+        let is_told = |cluster: &doris_api::DorisCluster| {
+            condition(cluster, "Stalled").is_some_and(|(status, reason, message)| {
+                status == "True" && reason == "FrontendMetadataLost" && lost.iter().all(|pod| message.contains(&format!("meta-{pod}")))
+            })
+        };
+        lab.until("a person learns of it", "demo", Duration::from_mins(5), is_told).await;
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        assert_eq!(drops(&lab), Vec::<String>::new(), "{followers} followers");
+        is_one_cluster(&lab, id);
+    }
 }
 
 #[tokio::test(start_paused = true)]
