@@ -124,6 +124,8 @@ pub struct Memory {
     pub reported_at: Option<Instant>,
     /// How often it was written.
     pub reports: u32,
+    /// Since when looks follow each other quickly.
+    pub quick_since: Option<Instant>,
     /// Masters that could not write.
     pub proof: crate::round::ProofMemory,
     /// Frontends that are being replaced.

@@ -283,7 +283,7 @@ async fn reconcile(cluster: Arc<DorisCluster>, shared: Arc<Shared>) -> Result<Ac
     }
     shared.failures.after_success(&name);
     let is_settled = facts.waits.is_empty() && facts.stalls.is_empty() && facts.is_fresh;
-    Ok(Action::requeue(if is_settled { IDLE } else { BUSY }))
+    Ok(Action::requeue(facts.next_look.unwrap_or(if is_settled { IDLE } else { BUSY })))
 }
 
 /// Runs one round under its deadline. The facts tell of its failure, too.

@@ -3,6 +3,8 @@
 mod conditions;
 mod members;
 
+use std::time::Duration;
+
 use doris_api::cluster::{Endpoints, IdentityStatus, ScaleTargetStatus, UnknownMember};
 use doris_api::{Component, DorisCluster, DorisClusterStatus, labels, names, ports};
 use jiff::Timestamp;
@@ -45,6 +47,8 @@ pub struct Facts {
     pub unknown: Vec<UnknownMember>,
     /// The members could be asked: counts of registered and alive ones are from now.
     pub is_fresh: bool,
+    /// Something is under way that a look tells of within moments: when to take the next one.
+    pub next_look: Option<Duration>,
     /// The master was not watched long enough to be believed; the next look tells. After a restart
     /// of the controller that is no news about the cluster.
     pub is_undecided: bool,
@@ -64,11 +68,11 @@ pub fn status(cluster: &DorisCluster, facts: &Facts, now: Timestamp) -> DorisClu
     let is_ready = conditions::is_ready(cluster, facts);
     let mut status = DorisClusterStatus {
         observed_generation: cluster.metadata.generation,
-        version: if is_ready { Some(cluster.spec.version.clone()) } else { old.version.clone() },
+        version: Some(version(cluster, facts, is_ready, old)),
         master: facts.master.clone(),
         fe: counted(Component::Fe).map(|voters| voters.plus(count(cluster, Component::FeObserver, &facts.seen)).into_status()),
         be: counted(Component::Be).map(Counted::into_status),
-        cn: counted(Component::Cn).map(|counted| scale_target(cluster, counted)),
+        cn: Some(scale_target(cluster, count(cluster, Component::Cn, &facts.seen))),
         broker: counted(Component::Broker).map(Counted::into_status),
         members: list(cluster, &facts.seen),
         unknown_members: facts.unknown.clone(),
@@ -79,6 +83,13 @@ pub fn status(cluster: &DorisCluster, facts: &Facts, now: Timestamp) -> DorisClu
     status.conditions = conditions::all(cluster, facts, &old.conditions, now);
     status.summary = Some(conditions::summary(is_ready, facts));
     status
+}
+
+/// What runs by all that is known; before the cluster is founded nothing runs, and the wanted version is told.
+fn version(cluster: &DorisCluster, facts: &Facts, is_ready: bool, old: &DorisClusterStatus) -> String {
+    let is_founded = facts.identity.as_ref().and_then(Identity::cluster_id).is_some();
+    let known = old.version.as_ref().filter(|_| is_founded && !is_ready);
+    known.unwrap_or(&cluster.spec.version).clone()
 }
 
 fn scale_target(cluster: &DorisCluster, counted: Counted) -> ScaleTargetStatus {

@@ -11,6 +11,7 @@ mod workers;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster, names, ports};
@@ -160,7 +161,7 @@ impl<'a> Round<'a> {
 
     /// The passwords that the user gives, read anew when the last reading is old.
     async fn user_passwords(&mut self) -> Result<Option<UserPasswords>, Error> {
-        const FRESH: std::time::Duration = std::time::Duration::from_mins(10);
+        const FRESH: Duration = Duration::from_mins(10);
         let now = self.ctx.clock.instant();
         if let Some((read_at, passwords)) = &self.memory.passwords
             && now.duration_since(*read_at) < FRESH
@@ -189,6 +190,17 @@ impl<'a> Round<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The next look is taken soon: what is waited for takes moments. What takes longer is looked at as usual.
+    fn look_soon(&mut self) {
+        const SOON: Duration = Duration::from_millis(500);
+        const QUICKLY_FOR: Duration = Duration::from_mins(1);
+        let now = self.ctx.clock.instant();
+        let since = *self.memory.quick_since.get_or_insert(now);
+        if now.duration_since(since) < QUICKLY_FOR {
+            self.facts.next_look = Some(SOON);
+        }
     }
 
     fn founder_name(&self) -> String {

@@ -64,11 +64,21 @@ impl Doris {
     }
 }
 
+/// Which lists are asked for beside the frontends'.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Backends and compute nodes.
+    pub backends: bool,
+    /// Brokers.
+    pub brokers: bool,
+}
+
 /// Asks a founded cluster. Reads only, under the client's deadlines.
 pub async fn observe(
     transport: &dyn Transport,
     targets: &[FrontendTarget],
     login: &Login,
+    wanted: Wanted,
     journals: &mut Journals,
 ) -> Result<(Doris, Option<Session>), Error> {
     let search = find_and_prove_master(transport, targets, login, journals).await;
@@ -76,8 +86,12 @@ pub async fn observe(
         Doris { views: search.views, verdict: search.verdict, frontends: search.frontends, backends: Vec::new(), brokers: Vec::new() };
     let mut session = search.session;
     if let Some(session) = &mut session {
-        doris.backends = session.backends().await?;
-        doris.brokers = session.brokers().await?;
+        if wanted.backends {
+            doris.backends = session.backends().await?;
+        }
+        if wanted.brokers {
+            doris.brokers = session.brokers().await?;
+        }
     }
     Ok((doris, session))
 }
@@ -123,7 +137,6 @@ pub async fn observe_founder(
     {
         seen.founder.alone_and_master = own.host == pod.fqdn && own.is_master && own.current_connected;
         seen.founder.cluster_id = own.cluster_id.map(|id| id.to_string());
-        seen.founder.node_name = Some(own.name.clone());
     }
     seen
 }
@@ -147,9 +160,10 @@ pub async fn log_in(
 ) -> Entry {
     let mut tried: Vec<(Candidate, Outcome)> = Vec::new();
     loop {
-        let accounts::Step::Try(candidate) = accounts::plan(order, &tried, |candidate| login(candidate).is_some()) else {
-            let unclear = tried.iter().any(|(_, outcome)| *outcome == Outcome::Unclear);
-            return if unclear { Entry::Unclear } else { Entry::LockedOut };
+        let candidate = match accounts::plan(order, &tried, |candidate| login(candidate).is_some()) {
+            accounts::Step::Try(candidate) => candidate,
+            accounts::Step::Wait => return Entry::Unclear,
+            accounts::Step::LockedOut => return Entry::LockedOut,
         };
         let Some(account) = login(candidate) else { return Entry::Unclear };
         match Session::open(transport, endpoint, &account).await {

@@ -18,35 +18,21 @@ pub enum Candidate {
     RootEmpty,
 }
 
-/// How one login ended.
+/// How a login that was of no use ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It works.
-    Works,
     /// Doris refused user or password (1045).
     Denied,
     /// Not a matter of passwords: no connection, no answer, another error.
     Unclear,
 }
 
-/// What is to be done about accounts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which login is tried next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The operator's account works.
-    Ready,
-    /// The next password has become the valid one: promote it in the Secret.
-    PromoteNext,
-    /// Try this login and plan again.
+    /// Try this one.
     Try(Candidate),
-    /// As root by this login: create the account (or give it the stored password again), grant it
-    /// its rights, give root the wanted password if it has another, give admin its own.
-    Establish {
-        /// The login of root that works.
-        by: Candidate,
-        /// Root does not have the wanted password yet.
-        set_root: bool,
-    },
-    /// No frontend could be asked; nothing may be concluded.
+    /// Something other than a password was in the way; nothing may be concluded, and no other login be tried.
     Wait,
     /// Every candidate was denied.
     LockedOut,
@@ -60,22 +46,13 @@ pub const FOUNDING: [Candidate; 3] = [Candidate::RootWanted, Candidate::RootAppl
 pub const FOUNDED: [Candidate; 5] =
     [Candidate::Operator, Candidate::OperatorNext, Candidate::RootApplied, Candidate::RootWanted, Candidate::RootEmpty];
 
-/// Decides from the logins tried so far. `has` tells which candidates have a stored password.
+/// Decides from the logins tried in vain so far. `has` tells which candidates have a stored password.
 pub fn plan(order: &[Candidate], tried: &[(Candidate, Outcome)], has: impl Fn(Candidate) -> bool) -> Step {
     for candidate in order.iter().copied().filter(|candidate| has(*candidate)) {
         match tried.iter().find(|(known, _)| *known == candidate).map(|(_, outcome)| *outcome) {
             None => return Step::Try(candidate),
             Some(Outcome::Unclear) => return Step::Wait,
             Some(Outcome::Denied) => {}
-            Some(Outcome::Works) => {
-                return match candidate {
-                    Candidate::Operator => Step::Ready,
-                    Candidate::OperatorNext => Step::PromoteNext,
-                    Candidate::RootApplied => Step::Establish { by: candidate, set_root: has(Candidate::RootWanted) },
-                    Candidate::RootWanted => Step::Establish { by: candidate, set_root: false },
-                    Candidate::RootEmpty => Step::Establish { by: candidate, set_root: true },
-                };
-            }
         }
     }
     Step::LockedOut
@@ -84,7 +61,7 @@ pub fn plan(order: &[Candidate], tried: &[(Candidate, Outcome)], has: impl Fn(Ca
 #[cfg(test)]
 mod tests {
     use super::Candidate::{Operator, OperatorNext, RootApplied, RootEmpty, RootWanted};
-    use super::Outcome::{Denied, Unclear, Works};
+    use super::Outcome::{Denied, Unclear};
     use super::{Candidate, FOUNDED, FOUNDING, Outcome, Step, plan};
 
     fn fresh(candidate: Candidate) -> bool {
@@ -92,13 +69,11 @@ mod tests {
     }
 
     #[test]
-    fn each_row_of_working_logins_leads_to_its_step() {
-        let table: [(&[(Candidate, Outcome)], Step); 7] = [
+    fn the_stored_logins_are_tried_in_their_order() {
+        let table: [(&[(Candidate, Outcome)], Step); 5] = [
             (&[], Step::Try(Operator)),
-            (&[(Operator, Works)], Step::Ready),
             (&[(Operator, Denied)], Step::Try(RootWanted)),
-            (&[(Operator, Denied), (RootWanted, Works)], Step::Establish { by: RootWanted, set_root: false }),
-            (&[(Operator, Denied), (RootWanted, Denied), (RootEmpty, Works)], Step::Establish { by: RootEmpty, set_root: true }),
+            (&[(Operator, Denied), (RootWanted, Denied)], Step::Try(RootEmpty)),
             (&[(Operator, Denied), (RootWanted, Denied), (RootEmpty, Denied)], Step::LockedOut),
             (&[(Operator, Unclear)], Step::Wait),
         ];
@@ -121,21 +96,15 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_during_rotation_is_finished_by_promotion() {
-        assert_eq!(plan(&FOUNDED, &[(Operator, Denied), (OperatorNext, Works)], |_| true), Step::PromoteNext);
-    }
-
-    #[test]
-    fn root_with_the_applied_password_is_brought_to_the_wanted_one() {
-        let tried = [(Operator, Denied), (OperatorNext, Denied), (RootApplied, Works)];
-        assert_eq!(plan(&FOUNDED, &tried, |_| true), Step::Establish { by: RootApplied, set_root: true });
+    fn both_passwords_of_a_change_under_way_are_tried_before_root() {
+        assert_eq!(plan(&FOUNDED, &[(Operator, Denied)], |_| true), Step::Try(OperatorNext));
+        assert_eq!(plan(&FOUNDED, &[(Operator, Denied), (OperatorNext, Denied)], |_| true), Step::Try(RootApplied));
     }
 
     #[test]
     fn while_founding_only_root_is_tried_since_the_operator_may_lack_a_right() {
         assert_eq!(plan(&FOUNDING, &[], |_| true), Step::Try(RootWanted));
-        let step = plan(&FOUNDING, &[(RootWanted, Denied), (RootApplied, Works)], |_| true);
-        assert_eq!(step, Step::Establish { by: RootApplied, set_root: true });
+        assert_eq!(plan(&FOUNDING, &[(RootWanted, Denied)], |_| true), Step::Try(RootApplied));
         assert_eq!(plan(&FOUNDING, &[(RootWanted, Denied), (RootApplied, Denied), (RootEmpty, Denied)], |_| true), Step::LockedOut);
     }
 }

@@ -23,8 +23,6 @@ pub struct Founder {
     pub alone_and_master: bool,
     /// Its Doris cluster id.
     pub cluster_id: Option<String>,
-    /// The name Doris gave it.
-    pub node_name: Option<String>,
 }
 
 /// The next step of founding.
@@ -260,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_founder_that_answers_as_the_only_master_is_recorded() {
-        let founder = Founder { port_open: true, alone_and_master: true, cluster_id: Some("42".into()), node_name: Some("fe_1".into()) };
+        let founder = Founder { port_open: true, alone_and_master: true, cluster_id: Some("42".into()) };
         let step = plan(&founding(1), &[with_ticket(waiting_pod(0), 1)], &founder, NOW);
         assert_eq!(step, Step::Finish { pod: "c-fe-0".into(), cluster_id: "42".into() });
     }

@@ -51,7 +51,17 @@ impl Round<'_> {
     /// Asks Doris and takes what it says into the facts.
     pub(super) async fn observe(&mut self, identity: &Identity) -> Result<(Doris, Option<Session>), Error> {
         let (login, targets) = (accounts::operator(identity), self.targets());
-        let (doris, session) = doris::observe(self.ctx.transport.as_ref(), &targets, &login, &mut self.memory.journals)
+        // While the cluster is created, what cannot be there yet is not asked for.
+        let sets = self.ctx.caches.sets.of(self.key);
+        let may_be_there = |component: Component| {
+            let set = doris_api::names::set(&self.key.name, component);
+            !identity.frontends.is_empty() || sets.contains_key(&set) || !self.facts.seen.of(component).is_empty()
+        };
+        let wanted = doris::Wanted {
+            backends: may_be_there(Component::Be) || may_be_there(Component::Cn),
+            brokers: may_be_there(Component::Broker),
+        };
+        let (doris, session) = doris::observe(self.ctx.transport.as_ref(), &targets, &login, wanted, &mut self.memory.journals)
             .await
             .map_err(|source| Error::Doris { what: "asking the master for its members", source })?;
         self.facts.is_undecided = matches!(doris.verdict, MasterVerdict::Refused(NoMaster::NotYetProven { .. }));
@@ -133,6 +143,13 @@ impl Round<'_> {
             doris.frontends = session.frontends().await.map_err(|source| Error::Doris { what: "listing the frontends", source })?;
             self.facts.waits.retain(|wait| wait.reason != reason::REGISTERING);
             self.join_once(doris, session, master).await?;
+        }
+        let pods = self.facts.seen.of(Component::Fe).iter().chain(self.facts.seen.of(Component::FeObserver));
+        let joining = |pod: &MemberPod| doris.frontends.iter().any(|row| row.host == pod.fqdn && !(row.joined && row.alive));
+        if pods.clone().any(|pod| pod.running && joining(pod)) {
+            self.look_soon();
+        } else if doris.frontends.len() >= pods.count() {
+            self.memory.quick_since = None;
         }
         self.memory.master_journal = doris.journal_of(master).map(|id| (master.to_owned(), id));
         Ok(())

@@ -17,6 +17,9 @@ impl Round<'_> {
     /// One step of founding.
     pub(super) async fn found(&mut self, stored: &Stored, given: &UserPasswords) -> Result<(), Error> {
         let followers = self.facts.seen.of(Component::Fe).to_vec();
+        if matches!(stored.identity.phase, Phase::Founding { .. }) && followers.iter().any(|pod| pod.ordinal == 0 && pod.running) {
+            self.look_soon();
+        }
         let mut seen = Founding { founder: Founder::default(), session: None, locked_out: false };
         if matches!(stored.identity.phase, Phase::Founding { .. })
             && let Some(pod) = followers.iter().find(|pod| pod.ordinal == 0 && pod.running && pod.own_ticket().is_some())
