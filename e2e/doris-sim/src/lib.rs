@@ -12,15 +12,19 @@ mod bdb;
 mod be;
 mod catalog;
 mod clock;
+mod clone;
 mod facts;
 mod fe;
+mod load;
 mod net;
 mod process;
+mod query;
 mod session;
 mod spec;
 mod sql;
 mod state;
 mod timing;
+mod truth;
 mod version;
 mod volume;
 mod wire;
@@ -30,11 +34,16 @@ pub use answer::{Answer, Column, ColumnType, HttpError, Rows, SqlError};
 pub use facts::{
     BackendFacts, FeStart, Founding, FrontendFacts, MemberFacts, MemberKind, MetadataFound, RegisteredMember, RunningStatement,
 };
+pub use load::{LoadError, LoadResult, LoadStatus, StreamLoad};
 pub use net::Cut;
 pub use process::{LogFile, LogLine, ProcessHandle, ProcessId, ProcessState, Signal};
 pub use session::Session;
 pub use spec::{BeSpec, BrokerSpec, FeSpec, Medium, NodeRole, StorageRoot};
 pub use timing::Timing;
+pub use truth::{
+    BackendDrop, BackendStop, Crossing, Failure, FrontendStop, LiveSetting, ProcessVersion, ReplicaFacts, Second, SettingChange,
+    TabletFacts, Traffic, Work,
+};
 pub use version::DorisVersion;
 pub use volume::{Volume, VolumeDir, VolumeError};
 pub use world::{World, WorldOptions};

@@ -3,16 +3,21 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::answer::{Answer, SqlError};
+use crate::answer::{Answer, Column, ColumnType, Rows, SqlError};
 use crate::bdb::Entry;
 use crate::be;
 use crate::catalog::{Identity, User, hash_password};
 use crate::fe::{Fe, SessionInfo, journal};
+use crate::load;
 use crate::net::{Cut, Link};
 use crate::process::ProcessId;
+use crate::query;
 use crate::sql::{self, Client, Context, Outcome, Route, Statement, Step};
 use crate::state::{Reach, State, is_localhost};
 use crate::world::World;
+
+/// Rows that a result holds at most.
+const MOST_ROWS: usize = 1000;
 
 /// How a client proves who it is.
 pub(crate) enum Proof<'a> {
@@ -108,6 +113,10 @@ impl Session {
         self.client.connection
     }
 
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.client.user
+    }
+
     /// Runs one statement. Given several, runs them in order and tells the last one's answer.
     pub async fn query(&mut self, sql: &str) -> Result<Answer, SqlError> {
         let mut answers = self.query_all(sql).await;
@@ -160,14 +169,19 @@ impl Session {
         link_up(&world, self.client.from, id).await;
         world.awake(id).await;
         let from = self.client.from;
-        tokio::select! {
+        let entry = world.state().procs.get(&id).map(|proc| proc.ip);
+        let answer = tokio::select! {
             biased;
             () = world.ended(id) => Err(SqlError::Lost),
             answer = run(&world, id, &mut self.client, statement) => {
                 link_up(&world, from, id).await;
                 answer
             }
+        };
+        if let Some((entry, (work, name))) = entry.zip(statement.work()) {
+            world.note_work(entry, work, &self.client.name, &name, answer.as_ref().err().map(ToString::to_string));
         }
+        answer
     }
 }
 
@@ -314,6 +328,15 @@ async fn execute(world: &World, id: ProcessId, client: &mut Client, statement: &
         Outcome::Rows(rows) => return Ok(Answer::Rows(rows)),
         Outcome::Done => return Ok(Answer::DONE),
         Outcome::Steps(steps) => steps,
+        Outcome::Read { read, columns, counts } => {
+            let query = query_id(&mut world.state(), client);
+            let rows = query::run(world, id, &read, &query).await?;
+            return Ok(Answer::Rows(result(columns, counts, rows)));
+        }
+        Outcome::Load(batch) => {
+            let affected = load::insert(world, id, &batch).await?;
+            return Ok(Answer::Ok { affected });
+        }
     };
     for step in steps {
         match step {
@@ -325,6 +348,24 @@ async fn execute(world: &World, id: ProcessId, client: &mut Client, statement: &
     }
     world.state().bump();
     Ok(Answer::DONE)
+}
+
+/// The statement's number as the process list shows it.
+fn query_id(state: &mut State, client: &Client) -> String {
+    let shown = state.fe(client.home).and_then(|fe| fe.sessions.get(&client.connection)).map(|session| session.query_id.clone());
+    shown.filter(|id| !id.is_empty()).unwrap_or_else(|| state.uuid())
+}
+
+/// What a query tells of the rows that it read: their number where it counts them, else as many rows without values.
+fn result(columns: Vec<Column>, counts: bool, read: u64) -> Rows {
+    if counts {
+        let cells = columns.iter().map(|column| Some(if column.kind == ColumnType::LongLong { read.to_string() } else { String::new() }));
+        let row = cells.collect();
+        return Rows { columns, rows: vec![row] };
+    }
+    let shown = usize::try_from(read).unwrap_or(usize::MAX).min(MOST_ROWS);
+    let row = vec![None; columns.len()];
+    Rows { columns, rows: vec![row; shown] }
 }
 
 /// Keeps a follower that was only added out of the majority, in this master's memory.

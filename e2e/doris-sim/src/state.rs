@@ -14,6 +14,7 @@ use crate::fe::Fe;
 use crate::net::{Cut, Link, Network};
 use crate::process::{LogFile, LogLine, ProcessId, ProcessState};
 use crate::timing::Timing;
+use crate::truth::Ledger;
 
 /// What a process is.
 #[derive(Debug)]
@@ -70,6 +71,7 @@ pub(crate) struct State {
     pub procs: BTreeMap<ProcessId, Proc>,
     pub changes: watch::Sender<u64>,
     pub fe_starts: Vec<FeStart>,
+    pub ledger: Ledger,
     next_process: u64,
     term: u64,
 }
@@ -84,6 +86,7 @@ impl State {
             procs: BTreeMap::new(),
             changes: watch::Sender::new(0),
             fe_starts: Vec::new(),
+            ledger: Ledger::default(),
             next_process: 1,
             term: 0,
         }

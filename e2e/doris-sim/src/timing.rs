@@ -48,8 +48,30 @@ pub struct Timing {
     pub timestamp: Duration,
     /// From a new master until it makes `__internal_schema`.
     pub internal_schema: Duration,
-    /// Period of the decommission check.
+    /// Period of the decommission check and of a master's other housekeeping.
     pub decommission_check: Duration,
+    /// Period of the tablet checker.
+    pub tablet_check: Duration,
+    /// Between two rounds of the tablet scheduler while it has something to do.
+    pub tablet_schedule: Duration,
+    /// What a copy of a tablet takes beside moving its bytes.
+    pub clone_overhead: Duration,
+    /// How often a backend from 2.1 on looks whether it was asked to end.
+    pub stop_check: Duration,
+    /// SIGTERM until an older backend is gone.
+    pub old_backend_stop: Duration,
+    /// What a backend from 4.1 on waits after its last query.
+    pub post_stop_delay: Duration,
+    /// A query that says nothing else takes this long.
+    pub query: Duration,
+    /// A load that says nothing else takes this long.
+    pub load: Duration,
+    /// A call between nodes that nobody answers is given up after this.
+    pub rpc: Duration,
+    /// A backend that does not answer about its write-ahead logs is dropped after this.
+    pub wal_question: Duration,
+    /// Group commit: from the acknowledgement until the load is committed.
+    pub group_commit: Duration,
 }
 
 impl Timing {
@@ -79,6 +101,17 @@ impl Timing {
             timestamp: ms(10_000),
             internal_schema: ms(10_000),
             decommission_check: ms(10_000),
+            tablet_check: ms(20_000),
+            tablet_schedule: ms(1000),
+            clone_overhead: ms(5000),
+            stop_check: ms(3000),
+            old_backend_stop: ms(4000),
+            post_stop_delay: ms(10_000),
+            query: ms(50),
+            load: ms(200),
+            rpc: ms(10_000),
+            wal_question: ms(180_000),
+            group_commit: ms(10_000),
         }
     }
 
@@ -104,6 +137,12 @@ impl Timing {
             report: ms(2000),
             heartbeat: Some(ms(1000)),
             decommission_check: ms(2000),
+            tablet_check: ms(2000),
+            tablet_schedule: ms(200),
+            clone_overhead: ms(200),
+            stop_check: ms(200),
+            old_backend_stop: ms(200),
+            post_stop_delay: ms(200),
             ..Self::real()
         }
     }

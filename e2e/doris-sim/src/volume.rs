@@ -23,6 +23,9 @@ pub enum VolumeError {
 struct Disk {
     files: BTreeMap<String, Vec<u8>>,
     directories: std::collections::BTreeSet<String>,
+    /// Bytes that a file stands for beyond those of its content.
+    weights: BTreeMap<String, u64>,
+    weight: u64,
     capacity: Option<u64>,
     filler: u64,
     broken: bool,
@@ -30,7 +33,12 @@ struct Disk {
 
 impl Disk {
     fn used(&self) -> u64 {
-        self.files.values().map(|content| content.len() as u64).sum::<u64>() + self.filler
+        self.files.values().map(|content| content.len() as u64).sum::<u64>() + self.filler + self.weight
+    }
+
+    fn set_weight(&mut self, path: &str, weight: u64) {
+        let old = if weight == 0 { self.weights.remove(path) } else { self.weights.insert(path.to_owned(), weight) };
+        self.weight = self.weight - old.unwrap_or(0) + weight;
     }
 
     fn room_for(&self, more: u64) -> bool {
@@ -95,6 +103,8 @@ impl Volume {
         let mut disk = self.disk();
         disk.files.clear();
         disk.directories.clear();
+        disk.weights.clear();
+        disk.weight = 0;
     }
 
     /// A copy that shares nothing with this disk.
@@ -138,6 +148,24 @@ impl Volume {
         Ok(())
     }
 
+    /// Replaces a file by one that stands for more bytes than its content has, as a table's data would.
+    pub fn write_weighted(&self, path: &str, content: impl Into<Vec<u8>>, weight: u64) -> Result<(), VolumeError> {
+        let name = clean(path);
+        let old = self.disk().weights.get(&name).copied().unwrap_or(0);
+        if !self.disk().room_for(weight.saturating_sub(old)) {
+            return Err(VolumeError::Full);
+        }
+        self.write(path, content)?;
+        self.disk().set_weight(&name, weight);
+        Ok(())
+    }
+
+    /// Bytes that the files of a directory stand for beyond their content.
+    pub fn weight(&self, directory: &str) -> u64 {
+        let inside = format!("{}/", clean(directory));
+        self.disk().weights.iter().filter(|(path, _)| path.starts_with(&inside)).map(|(_, weight)| weight).sum()
+    }
+
     /// Adds to the end of a file, which is made if it is not there.
     pub fn append(&self, path: &str, content: &[u8]) -> Result<(), VolumeError> {
         let mut disk = self.disk();
@@ -171,6 +199,8 @@ impl Volume {
         let mut disk = self.disk();
         disk.files.retain(|file, _| *file != path && !file.starts_with(&inside));
         disk.directories.retain(|directory| *directory != path && !directory.starts_with(&inside));
+        disk.weights.retain(|file, _| *file != path && !file.starts_with(&inside));
+        disk.weight = disk.weights.values().sum();
     }
 
     /// Moves a file, or a directory with all that is in it.
@@ -185,6 +215,7 @@ impl Volume {
         let mut disk = self.disk();
         disk.files = std::mem::take(&mut disk.files).into_iter().map(|(path, content)| (moved(&path), content)).collect();
         disk.directories = disk.directories.iter().map(moved).collect();
+        disk.weights = disk.weights.iter().map(|(path, weight)| (moved(path), *weight)).collect();
     }
 
     /// Paths of all files below a directory (`""` for all), in order.
@@ -254,6 +285,18 @@ mod tests {
         assert_eq!(volume.append("a", b"5"), Err(VolumeError::Full));
         assert_eq!(volume.read("a"), Ok(b"1234".to_vec()));
         assert_eq!(volume.free(), Some(0));
+    }
+
+    #[test]
+    fn a_file_may_stand_for_more_than_it_holds() {
+        let volume = Volume::with_capacity(100);
+        assert_eq!(volume.write_weighted("data/1", "x", 60), Ok(()));
+        assert_eq!(volume.write_weighted("data/1", "x", 90), Ok(()));
+        assert_eq!(volume.write_weighted("data/2", "x", 20), Err(VolumeError::Full));
+        assert_eq!((volume.used(), volume.weight("data")), (91, 90));
+        volume.rename("data", "old");
+        volume.remove("old/1");
+        assert_eq!((volume.used(), volume.weight("old")), (0, 0));
     }
 
     #[test]

@@ -12,12 +12,14 @@ use crate::answer::{HttpError, SqlError};
 use crate::be::{self, Be};
 use crate::facts::FeStart;
 use crate::fe::{self, Fe};
+use crate::load;
 use crate::net::Cut;
 use crate::process::{LogLine, ProcessHandle, ProcessId, ProcessState, Signal};
 use crate::session::Session;
 use crate::spec::{BeSpec, BrokerSpec, FeSpec};
 use crate::state::{Body, Reach, State};
 use crate::timing::Timing;
+use crate::truth;
 use crate::wire;
 
 /// How a world is made.
@@ -162,6 +164,9 @@ impl World {
     pub(crate) fn signal(&self, id: ProcessId, signal: Signal) {
         let mut state = self.state();
         let wait = state.timing.terminate;
+        if matches!(signal, Signal::Kill | Signal::Term) {
+            truth::stopping(&mut state, id, signal);
+        }
         match signal {
             Signal::Kill => state.exit(id, 137),
             Signal::Stop | Signal::Cont => {
@@ -169,6 +174,10 @@ impl World {
                     proc.frozen = signal == Signal::Stop;
                 }
                 state.bump();
+            }
+            Signal::Term if state.be(id).is_some() => {
+                drop(state);
+                self.spawn(id, be::stop(self.clone(), id));
             }
             Signal::Term => {
                 drop(state);
@@ -285,12 +294,15 @@ impl World {
 
     pub(crate) async fn respond(&self, id: ProcessId, from: IpAddr, request: http::Request<Bytes>) -> http::Response<Bytes> {
         self.awake(id).await;
+        if let Some(response) = load::respond(self, id, from, &request).await {
+            return response;
+        }
         let backend = self.state().be(id).is_some();
         if backend { be::http(self, id, &request) } else { fe::http(self, id, from, request).await }
     }
 
     /// The process that listens there; waits while nothing answers at all.
-    async fn dial(&self, from: IpAddr, to: IpAddr, port: u16) -> Result<ProcessId, Reach> {
+    pub(crate) async fn dial(&self, from: IpAddr, to: IpAddr, port: u16) -> Result<ProcessId, Reach> {
         let mut changes = self.changes();
         loop {
             changes.borrow_and_update();

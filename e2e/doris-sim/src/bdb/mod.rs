@@ -8,7 +8,7 @@ mod replicate;
 pub(crate) use election::run;
 pub(crate) use join::{found_group, leader_view, open_environment, reset_group};
 pub(crate) use log::{BdbLog, Entry, Member};
-pub(crate) use replicate::{Commit, commit, majority, reaches_majority, retry};
+pub(crate) use replicate::{Commit, commit, end_if_foreign, majority, reaches_majority, retry};
 
 use tokio::time::Instant;
 

@@ -49,7 +49,9 @@ pub(crate) fn retry(state: &mut State, master: ProcessId) -> Commit {
     let Some(vlsn) = state.fe(master).and_then(|fe| fe.bdb.as_ref()).and_then(|bdb| bdb.pending) else { return Commit::NotEnough };
     let mut acknowledged = 1;
     for replica in replicas_of(state, master) {
-        if state.hears(master, replica) && push(state, master, replica) && is_electable(state, replica) {
+        // One that dies of what it was handed has it all the same.
+        let electable = is_electable(state, replica);
+        if state.hears(master, replica) && push(state, master, replica) && electable {
             acknowledged += 1;
         }
     }
@@ -129,7 +131,16 @@ pub(super) fn push(state: &mut State, master: ProcessId, replica: ProcessId) -> 
         state.log(replica, "ERROR (replayer|93) [EditLog.loadJournal():302] ", &text);
         state.exit(replica, 255);
     }
+    end_if_foreign(state, replica);
     true
+}
+
+/// Ends a frontend that was handed an entry of a metadata version beyond its own; whether it lives on.
+pub(crate) fn end_if_foreign(state: &mut State, id: ProcessId) -> bool {
+    let Some(text) = state.fe(id).and_then(crate::fe::Fe::foreign) else { return true };
+    state.log(id, "ERROR (replayer|93) [EditLog.loadJournal():461] ", &text);
+    state.exit(id, 255);
+    false
 }
 
 /// Gives a replica that is too far behind the master's whole state.
@@ -153,5 +164,5 @@ fn restore(state: &mut State, master: ProcessId, replica: ProcessId) -> bool {
     }
     fe.rebuild();
     fe.replay(end);
-    true
+    end_if_foreign(state, replica)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::catalog::{Catalog, Database, TabletHealth};
+use crate::catalog::{Catalog, Database, TabletHealth, places_of};
 
 /// Tablets of a database, or of all, by their health.
 #[derive(Clone, Debug, Default)]
@@ -13,10 +13,8 @@ pub(crate) struct TabletCount {
 /// Counts a database's tablets.
 pub(crate) fn tablet_health(catalog: &Catalog, database: &Database) -> TabletCount {
     let mut count = TabletCount::default();
-    for partition in database.tables.values().flat_map(|table| &table.partitions) {
-        for tablet in &partition.tablets {
-            count.ids.entry(tablet.health(partition, catalog)).or_default().push(tablet.id);
-        }
+    for place in database.tables.values().flat_map(places_of) {
+        count.ids.entry(place.health(catalog)).or_default().push(place.tablet.id);
     }
     count
 }
@@ -33,10 +31,10 @@ impl TabletCount {
     }
 
     /// A row of `/cluster_health/tablet_health`.
-    pub fn row(&self, id: &str, name: &str) -> Vec<Option<String>> {
+    pub fn row(&self, id: &str, name: &str, cloning: usize) -> Vec<Option<String>> {
         let total: usize = self.ids.values().map(Vec::len).sum();
         let unhealthy = COLUMNS.map(|health| health.map_or(0, |health| self.of(health)));
-        let numbers = [total, self.of(TabletHealth::Healthy)].into_iter().chain(unhealthy).chain([0]);
+        let numbers = [total, self.of(TabletHealth::Healthy)].into_iter().chain(unhealthy).chain([cloning]);
         [id.to_owned(), name.to_owned()].into_iter().chain(numbers.map(|number| number.to_string())).map(Some).collect()
     }
 
@@ -53,13 +51,13 @@ impl TabletCount {
 /// What each column after `HealthyNum` counts; what the model cannot have is `None`.
 const COLUMNS: [Option<TabletHealth>; 13] = [
     Some(TabletHealth::ReplicaMissing),
-    None,
+    Some(TabletHealth::VersionIncomplete),
     Some(TabletHealth::ReplicaRelocating),
     Some(TabletHealth::Redundant),
     Some(TabletHealth::ReplicaMissingForTag),
     Some(TabletHealth::ForceRedundant),
-    None,
-    None,
+    Some(TabletHealth::ColocateMismatch),
+    Some(TabletHealth::ColocateRedundant),
     None,
     Some(TabletHealth::Unrecoverable),
     None,

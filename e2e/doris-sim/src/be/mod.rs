@@ -1,19 +1,29 @@
 //! A backend or compute node, and what the master does with them.
 
+mod conf;
 mod health;
 mod http;
+mod reports;
+mod stop;
+mod store;
 mod tablets;
+mod work;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use conf::Conf;
 pub(crate) use health::{TabletCount, tablet_health};
 pub(crate) use http::respond as http;
-pub(crate) use tablets::{build_table, create_on_backends, decommission, internal_schema, schedule};
+pub(crate) use stop::stop;
+pub(crate) use store::Stored;
+pub(crate) use tablets::{NewTable, build_table, create_on_backends, internal_schema, process_of};
+use work::Work;
+pub(crate) use work::{Fragment, Piece};
 
-use crate::catalog::{Backend, BackendBeat, Disk};
+use crate::catalog::{Backend, BackendBeat};
 use crate::process::ProcessId;
-use crate::spec::{BeSpec, Medium, NodeRole, StorageRoot};
+use crate::spec::{BeSpec, NodeRole, StorageRoot};
 use crate::state::{Reach, State};
 use crate::version::DorisVersion;
 use crate::world::World;
@@ -21,18 +31,15 @@ use crate::world::World;
 /// Bytes of memory that a modelled machine has.
 const MEMORY: u64 = 16 << 30;
 
-/// Bytes that a tablet takes on a disk.
-const TABLET_BYTES: u64 = 1024;
-
 /// Whom a backend obeys.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Obeyed {
-    host: String,
-    rpc_port: u16,
+pub(crate) struct Obeyed {
+    pub host: String,
+    pub rpc_port: u16,
     epoch: u64,
     token: String,
     /// Name that the master calls this backend by.
-    own_host: String,
+    pub own_host: String,
 }
 
 /// A backend process.
@@ -42,13 +49,14 @@ pub(crate) struct Be {
     pub ip: IpAddr,
     pub version: DorisVersion,
     pub storage: Vec<StorageRoot>,
-    conf: BTreeMap<String, String>,
-    role: NodeRole,
-    obeyed: Option<Obeyed>,
+    pub conf: Conf,
+    pub role: NodeRole,
+    pub obeyed: Option<Obeyed>,
     /// No storage path named a cluster at the start.
     pub blank_start: bool,
     /// Clusters whose heartbeat was accepted.
     pub accepted: BTreeSet<u32>,
+    pub work: Work,
 }
 
 impl Be {
@@ -64,11 +72,12 @@ impl Be {
             ip: spec.ip,
             version,
             storage: spec.storage,
-            conf: spec.conf,
+            conf: Conf::new(version, &spec.conf),
             role,
             obeyed: None,
             blank_start: false,
             accepted: BTreeSet::new(),
+            work: Work::default(),
         };
         be.blank_start = be.stored_cluster_id().is_none();
         be
@@ -79,61 +88,20 @@ impl Be {
         self.storage.iter().find_map(|root| root.dir.read_text("cluster_id")?.trim().parse().ok())
     }
 
-    fn port(&self, key: &str, default: u16) -> u16 {
-        self.conf.get(key).and_then(|port| port.parse().ok()).unwrap_or(default)
+    fn port(&self, key: &str) -> u16 {
+        self.conf.get(key).parse().unwrap_or(0)
     }
 
-    /// Changes a setting of this process; what it opened or decided at its start cannot be changed.
-    pub fn set_config(&mut self, key: &str, value: &str) -> Result<(), String> {
-        if key.ends_with("_port") || ["be_node_role", "storage_root_path", "priority_networks"].contains(&key) {
-            return Err(format!("[NOT_IMPLEMENTED_ERROR]'{key}' is not support to modify"));
-        }
-        self.conf.insert(key.to_owned(), value.to_owned());
-        Ok(())
+    pub fn number(&self, key: &str) -> u64 {
+        self.conf.get(key).parse().unwrap_or(0)
     }
 
     fn be_port(&self) -> u16 {
-        self.port("be_port", 9060)
+        self.port("be_port")
     }
 
     pub fn http_port(&self) -> u16 {
-        self.port("webserver_port", 8040)
-    }
-
-    /// Tablets on its disks.
-    pub fn tablets(&self) -> Vec<u64> {
-        let files = self.storage.iter().flat_map(|root| root.dir.volume.files(&root.dir.join("data")));
-        files.filter_map(|path| path.rsplit_once('/')?.1.parse().ok()).collect()
-    }
-
-    /// Puts a tablet on the disk with the most room; whether there was one.
-    pub fn create_tablet(&self, tablet: u64) -> bool {
-        let fullest_last = self.storage.iter().max_by_key(|root| root.capacity.saturating_sub(root.dir.volume.used()));
-        fullest_last.is_some_and(|root| root.dir.volume.write(&root.dir.join(&format!("data/{tablet}")), tablet.to_string()).is_ok())
-    }
-
-    pub fn delete_tablet(&self, tablet: u64) {
-        for root in &self.storage {
-            root.dir.volume.remove(&root.dir.join(&format!("data/{tablet}")));
-        }
-    }
-
-    fn disks(&self) -> Vec<Disk> {
-        let disk = |(index, root): (usize, &StorageRoot)| {
-            let total = root.dir.volume.capacity().map_or(root.capacity, |capacity| capacity.min(root.capacity));
-            let tablets = root.dir.volume.files(&root.dir.join("data")).len() as u64;
-            Disk {
-                path: root.path.clone(),
-                hash: 7700 + index as u64,
-                ssd: root.medium == Medium::Ssd,
-                online: root.dir.volume.read(&root.dir.join("cluster_id")).is_ok(),
-                data_used: tablets * TABLET_BYTES,
-                available: total.saturating_sub(root.dir.volume.used()),
-                total,
-                trash: 0,
-            }
-        };
-        self.storage.iter().enumerate().map(disk).collect()
+        self.port("webserver_port")
     }
 
     /// Checks the cluster id on every storage root and leaves it where there is none.
@@ -181,7 +149,7 @@ pub(crate) async fn start(world: World, id: ProcessId) {
     {
         let mut state = world.state();
         let Some(be) = state.be(id) else { return };
-        let ports = [be.port("heartbeat_service_port", 9050), be.be_port(), be.http_port(), be.port("brpc_port", 8060)];
+        let ports = [be.port("heartbeat_service_port"), be.be_port(), be.http_port(), be.port("brpc_port")];
         let taken = |port: &u16| state.procs.values().any(|proc| proc.ip == be.ip && proc.is_running() && proc.ports.contains(port));
         if ports.iter().any(taken) {
             state.exit(id, 1);
@@ -191,6 +159,7 @@ pub(crate) async fn start(world: World, id: ProcessId) {
             state.open_port(id, port);
         }
     }
+    crate::load::replay(&world, id);
     let mut changes = world.changes();
     // The first report follows the first heartbeat, not the clock.
     while world.state().be(id).is_some_and(|be| be.obeyed.is_none()) {
@@ -199,13 +168,20 @@ pub(crate) async fn start(world: World, id: ProcessId) {
         }
     }
     loop {
-        tablets::report(&world, id);
+        reports::report(&world, id);
         world.sleep(id, period).await;
     }
 }
 
+/// What a heartbeat's answer tells beside what is journalled.
+pub(crate) struct Told {
+    pub memory: u64,
+    pub fragments: u64,
+    pub last_load_ms: Option<i64>,
+}
+
 /// A heartbeat from a master to a registered backend.
-pub(crate) fn ask(state: &mut State, master: ProcessId, row: &Backend) -> Result<(BackendBeat, u64), String> {
+pub(crate) fn ask(state: &mut State, master: ProcessId, row: &Backend) -> Result<(BackendBeat, Told), String> {
     let reach = state.reach_host(master, &row.host, row.heartbeat_port);
     let Reach::Open(peer) = reach else { return Err(reach.java(&row.host)) };
     let own = state.fe(master).ok_or("gone")?;
@@ -231,15 +207,17 @@ pub(crate) fn ask(state: &mut State, master: ProcessId, row: &Backend) -> Result
         alive: true,
         be_port: i32::from(be.be_port()),
         http_port: i32::from(be.http_port()),
-        brpc_port: i32::from(be.port("brpc_port", 8060)),
+        brpc_port: i32::from(be.port("brpc_port")),
         arrow_port: be.version.arrow_port().map_or(-1, |port| if port > 0 { 8050 } else { -1 }),
         version: be.version.build(),
         role: if be.role == NodeRole::Computation { "computation" } else { "mix" }.to_owned(),
         start_ms: started,
         beat_ms: now,
+        stopping: be.work.stopping && be.version.from_line(2, 1),
     };
+    let told = Told { memory: MEMORY, fragments: be.work.fragments.len() as u64, last_load_ms: be.work.last_load_ms };
     if first {
         state.bump();
     }
-    Ok((beat, MEMORY))
+    Ok((beat, told))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::nodes::Broker;
 use super::ops::{BackendBeat, BrokerBeat, FrontendBeat, Op};
-use super::tables::{Database, Replica};
+use super::tables::{Binned, Database, Replica};
 use super::{Catalog, WorkloadGroup};
 
 impl Catalog {
@@ -42,13 +42,21 @@ impl Catalog {
             | Op::DropDatabase { .. }
             | Op::CreateTable { .. }
             | Op::DropTable { .. }
+            | Op::EraseTables(_)
             | Op::ReplicationNum { .. }
-            | Op::AddReplica { .. }
-            | Op::DropReplica { .. } => self.apply_table(op),
+            | Op::Colocate { .. } => self.apply_table(op),
+            Op::Replica { .. } | Op::DropReplica { .. } => self.apply_replica(op),
+            Op::Transaction(txn) => self.apply_transaction(txn),
+            Op::Publish(publication) => self.publish(publication),
+            Op::CreateCatalog { name, id } => {
+                self.used(*id);
+                self.catalogs.insert(name.clone(), *id);
+            }
+            Op::DropCatalog { name } => drop(self.catalogs.remove(name)),
         }
     }
 
-    fn used(&mut self, id: u64) {
+    pub(super) fn used(&mut self, id: u64) {
         self.next_id = self.next_id.max(id + 1);
     }
 
@@ -67,6 +75,7 @@ impl Catalog {
     }
 
     fn apply_backend(&mut self, op: &Op) {
+        self.shape += 1;
         match op {
             Op::AddBackend(backend) | Op::ChangeBackend(backend) => {
                 self.used(backend.id);
@@ -115,12 +124,20 @@ impl Catalog {
     }
 
     fn apply_table(&mut self, op: &Op) {
+        self.shape += 1;
         match op {
             Op::CreateDatabase { id, name } => {
                 self.used(*id);
                 self.databases.insert(*id, Database { id: *id, name: name.clone(), tables: BTreeMap::default() });
             }
-            Op::DropDatabase { id } => drop(self.databases.remove(id)),
+            Op::DropDatabase { id, ms } => {
+                if let Some(database) = self.databases.remove(id) {
+                    for table in database.tables.into_values() {
+                        let binned = Binned { database: *id, database_name: database.name.clone(), dropped_ms: *ms, table };
+                        self.bin.push(binned);
+                    }
+                }
+            }
             Op::CreateTable { database, table } => {
                 let replicas = table.partitions.iter().flat_map(|p| &p.tablets).flat_map(|t| &t.replicas).map(|replica| replica.id);
                 let highest = replicas.chain(table.partitions.iter().flat_map(|p| &p.tablets).map(|t| t.id)).max();
@@ -129,19 +146,36 @@ impl Catalog {
                     database.tables.insert(table.id, (**table).clone());
                 }
             }
-            Op::DropTable { database, table } => {
-                if let Some(database) = self.databases.get_mut(database) {
-                    database.tables.remove(table);
+            Op::DropTable { database, table, ms, force } => {
+                let Some(database) = self.databases.get_mut(database) else { return };
+                let Some(table) = database.tables.remove(table) else { return };
+                if !force {
+                    self.bin.push(Binned { database: database.id, database_name: database.name.clone(), dropped_ms: *ms, table });
                 }
+            }
+            Op::EraseTables(ids) => self.bin.retain(|binned| !ids.contains(&binned.table.id)),
+            Op::Colocate { name, group } => {
+                self.used(group.id);
+                self.groups.insert(name.clone(), group.clone());
             }
             Op::ReplicationNum { database, table, copies } => {
                 if let Some(table) = self.databases.get_mut(database).and_then(|database| database.tables.get_mut(table)) {
                     table.partitions.iter_mut().for_each(|partition| partition.copies = *copies);
                 }
             }
-            Op::AddReplica { tablet, replica, backend } => {
-                self.used(*replica);
-                self.with_tablet(*tablet, |replicas| replicas.push(Replica { id: *replica, backend: *backend }));
+            _ => {}
+        }
+    }
+
+    fn apply_replica(&mut self, op: &Op) {
+        self.shape += 1;
+        match op {
+            Op::Replica { tablet, replica } => {
+                self.used(replica.id);
+                self.with_tablet(*tablet, |replicas| match replicas.iter_mut().find(|known| known.backend == replica.backend) {
+                    Some(known) => known.clone_from(replica),
+                    None => replicas.push(replica.clone()),
+                });
             }
             Op::DropReplica { tablet, backend } => self.with_tablet(*tablet, |replicas| replicas.retain(|r| r.backend != *backend)),
             _ => {}
@@ -169,7 +203,9 @@ impl Catalog {
 
     fn backend_beat(&mut self, beat: &BackendBeat) {
         let Some(backend) = self.backends.get_mut(&beat.id) else { return };
+        self.shape += u64::from(backend.alive != beat.alive);
         backend.alive = beat.alive;
+        backend.stopping = beat.stopping;
         if beat.alive {
             backend.be_port = beat.be_port;
             backend.http_port = beat.http_port;

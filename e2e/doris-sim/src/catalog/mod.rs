@@ -2,18 +2,24 @@
 
 mod accounts;
 mod apply;
+mod colocate;
+mod health;
 mod nodes;
 mod ops;
 mod tables;
+mod txns;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use accounts::{Identity, Priv, User, hash_password};
+pub(crate) use colocate::Group;
+pub(crate) use health::{Place, TabletHealth, places_of};
 pub(crate) use nodes::{Backend, Broker, Disk, FeRole, Frontend};
 pub(crate) use ops::{BackendBeat, BrokerBeat, FrontendBeat, MasterInfo, Op};
-pub(crate) use tables::{Database, Partition, Replica, Table, Tablet, TabletHealth};
+pub(crate) use tables::{Binned, Database, Partition, Replica, Table, Tablet};
+pub(crate) use txns::{Coordinator, Publication, Txn, TxnState};
 
 /// First id that is free for backends, databases and the like.
 const FIRST_ID: u64 = 10_000;
@@ -40,6 +46,15 @@ pub(crate) struct Catalog {
     pub databases: BTreeMap<u64, Database>,
     pub workload_groups: BTreeMap<String, WorkloadGroup>,
     pub timestamp_ms: i64,
+    pub transactions: BTreeMap<u64, Txn>,
+    pub groups: BTreeMap<String, Group>,
+    /// Dropped tables that can still be recovered.
+    pub bin: Vec<Binned>,
+    /// External catalogs.
+    pub catalogs: BTreeMap<String, u64>,
+    /// Rises with every change that a look at the tablets could find.
+    #[serde(skip)]
+    pub shape: u64,
 }
 
 impl Default for Catalog {
@@ -58,6 +73,11 @@ impl Default for Catalog {
             databases: BTreeMap::from([system(0, "information_schema"), system(1, "mysql")]),
             workload_groups: BTreeMap::from([("normal".to_owned(), WorkloadGroup { id: 1, properties: BTreeMap::new() })]),
             timestamp_ms: 0,
+            transactions: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            bin: Vec::new(),
+            catalogs: BTreeMap::new(),
+            shape: 0,
         }
     }
 }
@@ -83,15 +103,27 @@ impl Catalog {
         self.databases.values().find(|database| database.name == name)
     }
 
-    /// Replicas that the catalog knows on a backend.
+    /// Replicas that the catalog knows on a backend, those of dropped tables included.
     pub fn replicas_on(&self, backend: u64) -> usize {
-        self.tablets().flat_map(|(_, _, tablet)| &tablet.replicas).filter(|replica| replica.backend == backend).count()
+        self.live_replicas_on(backend) + self.binned_replicas_on(backend)
     }
 
-    /// Every tablet with its table and partition.
-    pub fn tablets(&self) -> impl Iterator<Item = (&Table, &Partition, &Tablet)> {
-        let tables = self.databases.values().flat_map(|database| database.tables.values());
-        let partitions = tables.flat_map(|table| table.partitions.iter().map(move |partition| (table, partition)));
-        partitions.flat_map(|(table, partition)| partition.tablets.iter().map(move |tablet| (table, partition, tablet)))
+    pub fn live_replicas_on(&self, backend: u64) -> usize {
+        self.places().flat_map(|place| &place.tablet.replicas).filter(|replica| replica.backend == backend).count()
+    }
+
+    /// Replicas of dropped tables.
+    pub fn binned_replicas_on(&self, backend: u64) -> usize {
+        let tablets = self.bin.iter().flat_map(|binned| binned.table.tablets());
+        tablets.flat_map(|(_, tablet)| &tablet.replicas).filter(|replica| replica.backend == backend).count()
+    }
+
+    pub fn table(&self, database: u64, table: u64) -> Option<&Table> {
+        self.databases.get(&database)?.tables.get(&table)
+    }
+
+    /// Database and table of an id.
+    pub fn owner(&self, table: u64) -> Option<&Database> {
+        self.databases.values().find(|database| database.tables.contains_key(&table))
     }
 }

@@ -82,6 +82,8 @@ pub(crate) struct Backend {
     pub tags: BTreeMap<String, String>,
     pub query_disabled: bool,
     pub load_disabled: bool,
+    /// Its last heartbeat said that it is about to stop.
+    pub stopping: bool,
     pub version: String,
     pub role: String,
     pub start_ms: i64,
@@ -105,6 +107,7 @@ impl Backend {
             tags: BTreeMap::from([("location".to_owned(), location.to_owned())]),
             query_disabled: false,
             load_disabled: false,
+            stopping: false,
             version: String::new(),
             role: String::new(),
             start_ms: -1,
@@ -121,6 +124,16 @@ impl Backend {
     /// Whether it stores tablets. A backend that never lived counts as one that does.
     pub fn stores(&self) -> bool {
         self.role != "computation"
+    }
+
+    /// Why a query is not given to it, if it is not.
+    pub fn unfit_for_queries(&self) -> Option<&'static str> {
+        match (self.alive, self.query_disabled, self.stopping) {
+            (false, _, _) => Some("not alive"),
+            (_, true, _) => Some("query disabled"),
+            (_, _, true) => Some("shutting down"),
+            _ => None,
+        }
     }
 
     /// Whether new replicas may be put there.

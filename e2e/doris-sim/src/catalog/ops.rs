@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::accounts::{Identity, Priv, User};
+use super::colocate::Group;
 use super::nodes::{Backend, Frontend};
-use super::tables::Table;
+use super::tables::{Replica, Table};
+use super::txns::{Publication, Txn};
 
 /// Who writes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +40,8 @@ pub(crate) struct BackendBeat {
     pub role: String,
     pub start_ms: i64,
     pub beat_ms: i64,
+    /// It was asked to stop; told from 2.1 on.
+    pub stopping: bool,
 }
 
 /// What a heartbeat tells of a broker, as journalled.
@@ -56,33 +60,112 @@ pub(crate) enum Op {
     Timestamp(i64),
     MetaVersion(u32),
     Master(MasterInfo),
-    Heartbeat { frontends: Vec<FrontendBeat>, backends: Vec<BackendBeat>, brokers: Vec<BrokerBeat> },
+    Heartbeat {
+        frontends: Vec<FrontendBeat>,
+        backends: Vec<BackendBeat>,
+        brokers: Vec<BrokerBeat>,
+    },
     AddFrontend(Frontend),
-    RemoveFrontend { name: String },
-    MoveFrontend { name: String, host: String },
+    RemoveFrontend {
+        name: String,
+    },
+    MoveFrontend {
+        name: String,
+        host: String,
+    },
     AddBackend(Backend),
-    DropBackend { id: u64 },
+    DropBackend {
+        id: u64,
+    },
     ChangeBackend(Backend),
-    AddBrokers { name: String, addresses: Vec<(String, u16)> },
-    DropBrokers { name: String, addresses: Vec<(String, u16)> },
-    DropAllBrokers { name: String },
+    AddBrokers {
+        name: String,
+        addresses: Vec<(String, u16)>,
+    },
+    DropBrokers {
+        name: String,
+        addresses: Vec<(String, u16)>,
+    },
+    DropAllBrokers {
+        name: String,
+    },
     CreateUser(User),
     DropUser(Identity),
-    SetPassword { user: Identity, hash: Vec<u8> },
-    Grant { user: Identity, scope: String, privileges: Vec<Priv> },
-    Revoke { user: Identity, scope: String, privileges: Vec<Priv> },
+    SetPassword {
+        user: Identity,
+        hash: Vec<u8>,
+    },
+    Grant {
+        user: Identity,
+        scope: String,
+        privileges: Vec<Priv>,
+    },
+    Revoke {
+        user: Identity,
+        scope: String,
+        privileges: Vec<Priv>,
+    },
     CreateRole(String),
     DropRole(String),
-    Global { name: String, value: String },
-    CreateDatabase { id: u64, name: String },
-    DropDatabase { id: u64 },
-    CreateTable { database: u64, table: Box<Table> },
-    DropTable { database: u64, table: u64 },
-    ReplicationNum { database: u64, table: u64, copies: usize },
-    AddReplica { tablet: u64, replica: u64, backend: u64 },
-    DropReplica { tablet: u64, backend: u64 },
-    WorkloadGroup { name: String, id: u64, properties: Vec<(String, String)> },
-    DropWorkloadGroup { name: String },
+    Global {
+        name: String,
+        value: String,
+    },
+    CreateDatabase {
+        id: u64,
+        name: String,
+    },
+    DropDatabase {
+        id: u64,
+        ms: i64,
+    },
+    CreateTable {
+        database: u64,
+        table: Box<Table>,
+    },
+    DropTable {
+        database: u64,
+        table: u64,
+        ms: i64,
+        force: bool,
+    },
+    /// Removes dropped tables for good.
+    EraseTables(Vec<u64>),
+    ReplicationNum {
+        database: u64,
+        table: u64,
+        copies: usize,
+    },
+    /// A replica that is new, or whose state changed.
+    Replica {
+        tablet: u64,
+        replica: Replica,
+    },
+    DropReplica {
+        tablet: u64,
+        backend: u64,
+    },
+    Transaction(Box<Txn>),
+    Publish(Publication),
+    Colocate {
+        name: String,
+        group: Group,
+    },
+    CreateCatalog {
+        name: String,
+        id: u64,
+    },
+    DropCatalog {
+        name: String,
+    },
+    WorkloadGroup {
+        name: String,
+        id: u64,
+        properties: Vec<(String, String)>,
+    },
+    DropWorkloadGroup {
+        name: String,
+    },
 }
 
 impl Op {
@@ -106,6 +189,7 @@ impl BackendBeat {
             role: String::new(),
             start_ms: 0,
             beat_ms: 0,
+            stopping: false,
         }
     }
 }

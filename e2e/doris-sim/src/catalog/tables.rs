@@ -4,13 +4,30 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Catalog;
-
 /// A replica of a tablet on a backend.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Replica {
     pub id: u64,
     pub backend: u64,
+    /// Newest version that it has without a gap.
+    pub version: u64,
+    /// Version of the first load that it missed; 0 if none.
+    pub failed: u64,
+    pub bytes: u64,
+    /// Its disk lost it, and it is the only one.
+    pub bad: bool,
+}
+
+impl Replica {
+    /// A replica of an empty tablet.
+    pub fn empty(id: u64, backend: u64) -> Self {
+        Self { id, backend, version: 1, failed: 0, bytes: 0, bad: false }
+    }
+
+    /// Whether it can answer for this version.
+    pub fn complete(&self, visible: u64) -> bool {
+        !self.bad && self.failed == 0 && self.version >= visible
+    }
 }
 
 /// A tablet.
@@ -28,6 +45,10 @@ pub(crate) struct Partition {
     pub location: String,
     pub copies: usize,
     pub tablets: Vec<Tablet>,
+    /// Newest version that queries see.
+    pub visible: u64,
+    pub visible_ms: i64,
+    pub rows: u64,
 }
 
 /// A table.
@@ -37,6 +58,25 @@ pub(crate) struct Table {
     pub name: String,
     pub created_ms: i64,
     pub partitions: Vec<Partition>,
+    /// `min_load_replica_num`.
+    pub min_load: Option<usize>,
+    /// `colocate_with`.
+    pub group: Option<String>,
+}
+
+impl Table {
+    pub fn tablets(&self) -> impl Iterator<Item = (&Partition, &Tablet)> {
+        self.partitions.iter().flat_map(|partition| partition.tablets.iter().map(move |tablet| (partition, tablet)))
+    }
+}
+
+/// A dropped table that can still be recovered; its tablets stay on the backends.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Binned {
+    pub database: u64,
+    pub database_name: String,
+    pub dropped_ms: i64,
+    pub table: Table,
 }
 
 /// A database.
@@ -56,47 +96,4 @@ impl Database {
     pub fn is_virtual(&self) -> bool {
         self.id <= 1
     }
-}
-
-/// Verdict of the tablet checker, by the column it is counted in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum TabletHealth {
-    Healthy,
-    ReplicaMissing,
-    ReplicaRelocating,
-    Redundant,
-    ReplicaMissingForTag,
-    ForceRedundant,
-    Unrecoverable,
-}
-
-impl Tablet {
-    /// What the checker says of this tablet in this catalog.
-    pub fn health(&self, partition: &Partition, catalog: &Catalog) -> TabletHealth {
-        let known = || self.replicas.iter().filter_map(|replica| catalog.backends.get(&replica.backend));
-        let alive = known().filter(|backend| backend.alive).count();
-        if alive == 0 {
-            return TabletHealth::Unrecoverable;
-        }
-        let serving = known().filter(|backend| backend.alive && !backend.decommissioned).count();
-        let placed = known().filter(|b| b.alive && !b.decommissioned && b.location() == partition.location).count();
-        let candidates = catalog.backends.values().filter(|b| b.takes_replicas() && b.location() == partition.location).count();
-        if alive < partition.copies {
-            let full = self.replicas.len() >= partition.copies && candidates >= partition.copies && candidates == placed_or(self, catalog);
-            return if full { TabletHealth::ForceRedundant } else { TabletHealth::ReplicaMissing };
-        }
-        if serving < partition.copies {
-            return TabletHealth::ReplicaRelocating;
-        }
-        if placed < partition.copies {
-            return TabletHealth::ReplicaMissingForTag;
-        }
-        if self.replicas.len() > partition.copies { TabletHealth::Redundant } else { TabletHealth::Healthy }
-    }
-}
-
-/// Candidates that hold a replica of the tablet already.
-fn placed_or(tablet: &Tablet, catalog: &Catalog) -> usize {
-    let holds = |id: u64| tablet.replicas.iter().any(|replica| replica.backend == id);
-    catalog.backends.values().filter(|backend| backend.takes_replicas() && holds(backend.id)).count()
 }

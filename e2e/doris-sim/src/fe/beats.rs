@@ -93,9 +93,12 @@ fn backends(state: &mut State, id: ProcessId) -> Option<Vec<BackendBeat>> {
         let fe = state.fe_mut(id)?;
         let seen = fe.backends_seen.entry(row.id).or_default();
         match answer {
-            Ok((beat, memory)) => {
-                let changed = !row.alive || row.version != beat.version || row.role != beat.role || row.start_ms != beat.start_ms;
-                (seen.beat_ms, seen.failures, seen.memory, seen.connected) = (now, 0, memory, true);
+            Ok((beat, told)) => {
+                let restarted = row.start_ms != beat.start_ms || row.version != beat.version;
+                let changed = !row.alive || restarted || row.role != beat.role || row.stopping != beat.stopping;
+                (seen.beat_ms, seen.failures, seen.memory, seen.connected) = (now, 0, told.memory, true);
+                seen.fragments_ms = if seen.fragments == told.fragments { seen.fragments_ms } else { now };
+                (seen.fragments, seen.last_load_ms) = (told.fragments, told.last_load_ms);
                 seen.error.clear();
                 if changed {
                     beats.push(beat);

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::{beats, journal};
-use crate::be::{decommission, internal_schema, schedule};
+use crate::be::internal_schema;
 use crate::catalog::Op;
+use crate::clone::{self, decommission, expired};
+use crate::load::{late, overdue};
 use crate::process::ProcessId;
 use crate::world::World;
 
@@ -14,6 +16,7 @@ pub(super) fn start(world: &World, id: ProcessId) {
     world.spawn(id, heartbeats(world.clone(), id));
     world.spawn(id, internal(world.clone(), id));
     world.spawn(id, tablets(world.clone(), id));
+    world.spawn(id, housekeeping(world.clone(), id));
     checkpoint(world, id);
 }
 
@@ -65,16 +68,31 @@ async fn internal(world: World, id: ProcessId) {
     }
 }
 
-/// The tablet scheduler and what depends on it, one round after the other.
+/// The tablet scheduler: as often as it has something to do.
 async fn tablets(world: World, id: ProcessId) {
+    let first = world.state().timing.tablet_check;
+    world.sleep(id, first).await;
+    loop {
+        let (ops, pause) = clone::round(&mut world.state(), id);
+        for op in ops {
+            journal::write(&world, id, op).await;
+        }
+        world.sleep(id, pause).await;
+    }
+}
+
+/// What a master looks after now and then: emptied backends, dropped tables, loads that hang.
+async fn housekeeping(world: World, id: ProcessId) {
     let period = world.state().timing.decommission_check;
     loop {
         world.sleep(id, period).await;
-        for round in [schedule, decommission] {
-            let ops = round(&mut world.state(), id);
-            for op in ops {
-                journal::write(&world, id, op).await;
-            }
+        let rounds = {
+            let state = world.state();
+            [overdue(&state, id), late(&state, id), expired(&state, id)]
+        };
+        let emptied = decommission(&mut world.state(), id);
+        for op in rounds.into_iter().flatten().chain(emptied) {
+            journal::write(&world, id, op).await;
         }
     }
 }
@@ -90,6 +108,8 @@ fn checkpoint(world: &World, id: ProcessId) {
     let mut catalog = fe.load_image().filter(|(image, _)| *image <= last).unwrap_or_default();
     let Some(log) = fe.bdb.as_ref().map(|bdb| &bdb.log) else { return };
     log.journals_after(catalog.0).take_while(|(journal, _)| *journal <= last).for_each(|(_, op)| catalog.1.apply(op));
+    // An image is of its writer's version, whatever it tells of.
+    catalog.1.meta_version = fe.version.meta_version();
     let Ok(content) = serde_json::to_vec(&catalog.1) else { return };
     let rows: Vec<_> = fe.catalog.frontends.iter().map(|row| (row.name.clone(), row.host.clone())).collect();
     let (own, http_port) = (fe.name.clone(), fe.http_port);

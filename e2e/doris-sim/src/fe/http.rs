@@ -10,9 +10,11 @@ use serde_json::{Map, Value, json};
 use super::{Fe, FeType, metrics};
 use crate::answer::{Answer, Rows, SqlError};
 use crate::bdb;
+use crate::catalog::Priv;
 use crate::process::ProcessId;
 use crate::session::{Proof, Session, authenticate};
-use crate::state::State;
+use crate::state::{Reach, State};
+use crate::truth::note_setting;
 use crate::world::World;
 
 const NOT_FOUND: &str = "<html>\n<head>\n<meta http-equiv=\"Content-Type\" content=\"text/html;charset=ISO-8859-1\"/>\n<title>Error 404 Not Found</title>\n</head>\n<body><h2>HTTP ERROR 404 Not Found</h2>\n</body>\n</html>\n";
@@ -52,7 +54,7 @@ pub(crate) async fn respond(world: &World, id: ProcessId, from: IpAddr, request:
     };
     let answer = match path.as_str() {
         "/api/show_proc" => proc(&mut session, value("path").unwrap_or("/")).await.map(|rows| json!(rows.rows)),
-        "/api/_set_config" => Ok(set_config(&mut session, &query).await),
+        "/api/_set_config" => set_config(world, id, &session, &query),
         "/api/backends" => Ok(backends(&world.state(), id, value("is_alive") == Some("true"))),
         "/api/check_decommission" => check_decommission(&world.state(), id, value("host_ports").unwrap_or_default()),
         "/api/get_wal_size" => wal_size(&world.state(), id, value("host_ports")),
@@ -262,21 +264,29 @@ fn version_info(state: &State, id: ProcessId) -> Data {
     }}))
 }
 
-/// Always says success: what happened stands in `set` and `err`.
-async fn set_config(session: &mut Session, query: &[(String, String)]) -> Value {
+/// Always says success: what happened stands in `set` and `err`. It changes this process alone, also what is the master's.
+fn set_config(world: &World, id: ProcessId, session: &Session, query: &[(String, String)]) -> Data {
+    let mut state = world.state();
+    let fe = state.fe(id).ok_or_else(|| (500, "gone".to_owned()))?;
+    if !fe.catalog.user(session.identity()).is_some_and(|user| user.has_global(Priv::Admin)) {
+        return Err((401, "Access denied; you need (at least one of) the (ADMIN) privilege(s) for this operation".to_owned()));
+    }
     let persist = query.iter().any(|(key, value)| key == "persist" && value == "true");
     let (mut set, mut errors) = (Map::new(), Vec::new());
     for (key, value) in query.iter().filter(|(key, _)| key != "persist" && key != "reset_persist") {
-        let result = session.query(&format!("ADMIN SET FRONTEND CONFIG (\"{key}\" = \"{}\")", value.replace('"', ""))).await;
-        match result {
-            Ok(_) => drop(set.insert(key.clone(), json!(value))),
-            Err(error) => {
-                let text = if let SqlError::Server { text, .. } = error { text } else { error.to_string() };
+        let Some(fe) = state.fe_mut(id) else { return Err((500, "gone".to_owned())) };
+        match fe.settings.set(key, value) {
+            Ok(()) => {
+                note_setting(&mut state, id, key, value, persist);
+                set.insert(key.clone(), json!(value));
+            }
+            Err(text) => {
+                let text = format!("errCode = 2, detailMessage = {text}");
                 errors.push(json!({"config_name": key, "config_value": format!("[{value}]"), "err_info": text}));
             }
         }
     }
-    json!({"set": set, "err": errors, "persist": if persist { "ok" } else { "" }})
+    Ok(json!({"set": set, "err": errors, "persist": if persist { "ok" } else { "" }}))
 }
 
 fn backends(state: &State, id: ProcessId, alive_only: bool) -> Value {
@@ -306,9 +316,19 @@ fn check_decommission(state: &State, id: ProcessId, host_ports: &str) -> Data {
     }
 }
 
+/// Write-ahead logs that backends still hold; each is asked.
 fn wal_size(state: &State, id: ProcessId, host_ports: Option<&str>) -> Data {
     let Some(host_ports) = host_ports else { return Err((403, "No host:port specified".to_owned())) };
     let Some(fe) = state.fe(id) else { return Err((500, "gone".to_owned())) };
-    let found = named(fe, host_ports)?;
-    Ok(json!(found.iter().map(|backend| format!("{}:{}:0", backend.host, backend.heartbeat_port)).collect::<Vec<_>>()))
+    let mut sizes = Vec::new();
+    for backend in named(fe, host_ports)? {
+        let address = format!("{}:{}", backend.host, backend.heartbeat_port);
+        let reach = u16::try_from(backend.brpc_port).map_or(Reach::Refused, |port| state.reach_host(id, &backend.host, port));
+        let Reach::Open(peer) = reach else {
+            return Err((1, format!("fail to get wal queue size of {address}: {}", reach.java(&backend.host))));
+        };
+        let count = state.be(peer).map_or(0, |be| be.logs().len());
+        sizes.push(json!(format!("{address}:{count}")));
+    }
+    Ok(Value::Array(sizes))
 }

@@ -5,6 +5,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::bdb::{Commit, Entry, commit, retry};
 use crate::catalog::Op;
 use crate::process::ProcessId;
+use crate::truth;
 use crate::world::World;
 
 /// An ordinary write is tried this often before the process ends.
@@ -20,6 +21,7 @@ pub(crate) async fn write(world: &World, id: ProcessId, op: Op) {
 /// Writes one entry; the caller holds the journal. A journal entry gets the next id.
 pub(crate) async fn write_in_turn(world: &World, id: ProcessId, entry: Entry) {
     let endless = matches!(&entry, Entry::Journal { op, .. } if op.is_timestamp());
+    let watched = truth::before(&world.state(), id, &entry);
     let mut written = false;
     let mut tries = 0;
     loop {
@@ -28,6 +30,7 @@ pub(crate) async fn write_in_turn(world: &World, id: ProcessId, entry: Entry) {
             (state.timing.ack_timeout, state.timing.write_retry)
         };
         if attempt(world, id, &entry, &mut written, Instant::now() + ack_timeout).await {
+            truth::after(&mut world.state(), watched);
             return;
         }
         tries += 1;

@@ -3,6 +3,7 @@
 use super::{FeType, duties, journal};
 use crate::bdb::Entry;
 use crate::catalog::{Identity, MasterInfo, Op};
+use crate::clone::Scheduler;
 use crate::process::ProcessId;
 use crate::world::World;
 
@@ -18,6 +19,7 @@ pub(crate) async fn take_over(world: World, id: ProcessId) {
         fe.ready = false;
         fe.lost_at = None;
         fe.unready.clear();
+        fe.scheduler = Scheduler::default();
         fe.progress = "open editlog";
         (timing.0, timing.1, fe.journal.clone())
     };
@@ -67,6 +69,10 @@ fn replay(world: &World, id: ProcessId) -> bool {
     let Some(fe) = state.fe_mut(id) else { return false };
     fe.progress = "replay journal";
     fe.replay(u64::MAX);
+    if !crate::bdb::end_if_foreign(&mut state, id) {
+        return false;
+    }
+    let Some(fe) = state.fe(id) else { return false };
     let (host, port, role, first, recovery) = (fe.host.clone(), fe.edit_log_port, fe.role, fe.first_start, fe.recovery);
     let known = fe.catalog.frontend_at(&host, port).is_some_and(|row| row.role == role);
     state.log(id, &format!("{LISTENER}[Env.transferToMaster():1560] "), "finish replay in 1 msec");

@@ -20,15 +20,23 @@ pub(super) fn text(state: &State, id: ProcessId) -> String {
     put("doris_fe_max_journal_id", "gauge", &[("", fe.applied)]);
     put("doris_fe_connection_total", "gauge", &[("", fe.sessions.len() as u64)]);
     put("doris_fe_query_total", "counter", &[("", fe.queries)]);
-    put("doris_fe_query_err", "counter", &[("", 0)]);
+    put("doris_fe_query_err", "counter", &[("", fe.workload.failed)]);
+    put("doris_fe_query_instance_num", "gauge", &[("", fe.workload.running as u64)]);
+    let running = fe.catalog.transactions.values().filter(|txn| txn.is_running()).count() as u64;
+    put("doris_fe_txn_num", "gauge", &[("", running)]);
     put("doris_fe_qps", "gauge", &[("", 0)]);
-    put("doris_fe_scheduled_tablet_num", "gauge", &[("", 0)]);
+    let scheduled = (fe.scheduler.pending.len() + fe.scheduler.running.len()) as u64;
+    put("doris_fe_scheduled_tablet_num", "gauge", &[("", scheduled)]);
     put("jvm_heap_size_bytes", "gauge", &[("{type=\"max\"}", 8 << 30), ("{type=\"committed\"}", 1 << 30), ("{type=\"used\"}", 512 << 20)]);
     if fe.version.from_line(2, 1) {
         for name in fe.catalog.workload_groups.keys() {
             let (running, waiting) =
                 (format!("{{name=\"{name}\", type=\"running_query_num\"}}"), format!("{{name=\"{name}\", type=\"waiting_query_num\"}}"));
-            put("doris_workload_group_query_detail", "counter", &[(&running, 0), (&waiting, 0)]);
+            put(
+                "doris_workload_group_query_detail",
+                "counter",
+                &[(&running, if name == "normal" { fe.workload.running as u64 } else { 0 }), (&waiting, 0)],
+            );
         }
     }
     let alive = backends.values().filter(|backend| backend.alive).count() as u64;

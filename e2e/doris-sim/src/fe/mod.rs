@@ -25,8 +25,10 @@ pub(crate) use start::start;
 
 use crate::bdb::{Bdb, Member};
 use crate::catalog::{Catalog, FeRole, Identity, Op};
+use crate::clone::Scheduler;
 use crate::facts::Founding;
 use crate::process::ProcessId;
+use crate::query::Workload;
 use crate::spec::FeSpec;
 use crate::state::State;
 use crate::version::DorisVersion;
@@ -64,6 +66,10 @@ pub(crate) struct Seen {
     pub failures: u64,
     pub report_ms: i64,
     pub memory: u64,
+    /// Parts of queries that ran there at the last heartbeat, and when their number changed.
+    pub fragments: u64,
+    pub fragments_ms: i64,
+    pub last_load_ms: Option<i64>,
     /// A connection was left open by the last good heartbeat.
     pub connected: bool,
 }
@@ -130,6 +136,10 @@ pub(crate) struct Fe {
     /// Process at the other end of the pooled connection to the master.
     pub master_client: Option<ProcessId>,
     pub queries: u64,
+    pub workload: Workload,
+    pub scheduler: Scheduler,
+    /// A replayed entry raised the metadata to a version that this frontend cannot read.
+    pub foreign_version: Option<u32>,
 }
 
 impl Fe {
@@ -176,6 +186,9 @@ impl Fe {
             next_connection: 1,
             master_client: None,
             queries: 0,
+            workload: Workload::default(),
+            scheduler: Scheduler::default(),
+            foreign_version: None,
         }
     }
 
@@ -191,6 +204,12 @@ impl Fe {
             if let Op::RemoveFrontend { name } = op {
                 self.dropped |= *name == self.name;
                 self.frontends_seen.remove(name);
+            }
+            if let Op::MetaVersion(version) = op
+                && !(self.version.oldest_meta_version()..=self.version.meta_version()).contains(version)
+            {
+                self.foreign_version = Some(*version);
+                break;
             }
             self.catalog.apply(op);
             self.applied = id;
@@ -210,6 +229,18 @@ impl Fe {
     /// Whether a replayed entry took this member out of the cluster.
     pub fn is_dropped(&self) -> bool {
         self.dropped && self.kind != FeType::Master
+    }
+
+    /// What a frontend logs that meets metadata of a version which it cannot read.
+    pub fn foreign(&self) -> Option<String> {
+        let version = self.foreign_version?;
+        let own = self.version.meta_version();
+        Some(if version > own {
+            format!("meta data version is out of date, image: {own}. journal: {version}. please update FeMetaVersion and restart.")
+        } else {
+            let oldest = self.version.oldest_meta_version();
+            format!("Could not set meta version to {version} since it is lower than minimum required version {oldest}")
+        })
     }
 
     pub fn is_master(&self) -> bool {

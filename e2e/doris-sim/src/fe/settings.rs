@@ -21,6 +21,7 @@ pub(crate) struct Key {
 pub(crate) struct Settings {
     keys: BTreeMap<String, Key>,
     values: BTreeMap<String, String>,
+    start: BTreeMap<String, String>,
 }
 
 impl Settings {
@@ -52,8 +53,20 @@ impl Settings {
                 !["arrow_flight_sql_port", "blacklist_duration_second", "ignore_backup_not_support_table_type"].contains(&key.as_str())
             });
         }
-        let values = conf.iter().filter(|(key, _)| keys.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect();
-        Self { keys, values }
+        if version.from_line(2, 1) {
+            let key = Key { default: "-1".to_owned(), kind: "short".to_owned(), mutable: true, master_only: true };
+            keys.insert("min_load_replica_num".to_owned(), key);
+        }
+        let values: BTreeMap<_, _> =
+            conf.iter().filter(|(key, _)| keys.contains_key(*key)).map(|(key, value)| (key.clone(), value.clone())).collect();
+        Self { keys, start: values.clone(), values }
+    }
+
+    /// Keys whose value is not the one that the process was started with: key, value, value at the start.
+    pub fn changed(&self) -> Vec<(String, String, String)> {
+        let start = |key: &str| self.start.get(key).or_else(|| self.keys.get(key).map(|key| &key.default)).cloned().unwrap_or_default();
+        let changed = self.values.iter().map(|(key, value)| (key.clone(), value.clone(), start(key)));
+        changed.filter(|(_, value, start)| value != start).collect()
     }
 
     pub fn get(&self, key: &str) -> &str {

@@ -81,6 +81,11 @@ pub(crate) enum Show {
     },
     Data,
     Trash,
+    BackendConfig {
+        like: Option<String>,
+        backend: Option<u64>,
+    },
+    RecycleBin,
     Catalogs,
     /// A fixed list of columns without rows, or with rows that never change.
     Fixed(&'static str),
@@ -102,7 +107,7 @@ pub(crate) enum Expr {
 /// Where a select reads.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Source {
-    Table { database: Option<String>, table: String },
+    Table { catalog: Option<String>, database: Option<String>, table: String },
     Function(String),
 }
 
@@ -120,6 +125,26 @@ pub(crate) enum Statement {
     Select {
         items: Vec<Expr>,
         from: Option<Source>,
+    },
+    Insert {
+        database: Option<String>,
+        table: String,
+        label: Option<String>,
+        rows: u64,
+        bytes: u64,
+        seconds: u64,
+    },
+    CreateCatalog {
+        name: String,
+        quiet: bool,
+    },
+    DropCatalog {
+        name: String,
+        quiet: bool,
+    },
+    /// Removes dropped tables for good; all of them without an id.
+    EmptyBin {
+        table: Option<u64>,
     },
     Show(Show),
     Use(String),
@@ -149,6 +174,7 @@ pub(crate) enum Statement {
         database: Option<String>,
         name: String,
         quiet: bool,
+        force: bool,
     },
     CreateUser {
         user: Identity,

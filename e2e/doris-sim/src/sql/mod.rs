@@ -3,10 +3,14 @@
 mod accounts;
 mod amounts;
 mod ast;
+mod loads;
 mod nodes;
 mod parser;
 mod proc;
 mod queries;
+mod replicas;
+mod running;
+mod scheduling;
 mod select;
 mod show;
 mod statements;
@@ -18,17 +22,20 @@ mod variables;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use ast::Show;
 pub(crate) use ast::Statement;
+use ast::{Show, Source};
 pub(crate) use proc::proc_rows;
 pub(crate) use system::check_decommission;
 
-use crate::answer::{Rows, SqlError};
+use crate::answer::{Column, Rows, SqlError};
 use crate::bdb::Entry;
 use crate::catalog::{Catalog, Identity, Op, Priv, Table, User};
 use crate::fe::Fe;
+use crate::load::Batch;
 use crate::process::ProcessId;
+use crate::query::Read;
 use crate::state::State;
+use crate::truth::Work;
 
 /// What belongs to a client's connection.
 #[derive(Clone, Debug)]
@@ -64,6 +71,13 @@ pub(crate) enum Outcome {
     Rows(Rows),
     Done,
     Steps(Vec<Step>),
+    /// A query, with the columns of its result.
+    Read {
+        read: Read,
+        columns: Vec<Column>,
+        counts: bool,
+    },
+    Load(Batch),
 }
 
 pub(crate) type Run = Result<Outcome, SqlError>;
@@ -93,6 +107,7 @@ impl Statement {
                 Show::Backup { .. } | Show::Restore { .. } => Route::Master,
                 Show::Frontends
                 | Show::FrontendDisks
+                | Show::RecycleBin
                 | Show::Backends
                 | Show::Brokers
                 | Show::Proc(_)
@@ -111,10 +126,33 @@ impl Statement {
         }
     }
 
+    /// What a user gets from it, if it is a user's work: the kind, and what it is about.
+    pub fn work(&self) -> Option<(Work, String)> {
+        let name = |database: &Option<String>, table: &str| database.as_ref().map_or_else(|| table.to_owned(), |d| format!("{d}.{table}"));
+        match self {
+            Self::Select { from: Some(Source::Table { database, table, .. }), .. }
+                if !database.as_deref().is_some_and(|database| ["information_schema", "mysql"].contains(&database)) =>
+            {
+                Some((Work::Query, name(database, table)))
+            }
+            Self::Select { items, from: None } if loads::sleeps(items).is_some() => Some((Work::Query, "sleep".to_owned())),
+            Self::Insert { database, table, .. } => Some((Work::Load, name(database, table))),
+            _ => None,
+        }
+    }
+
     /// Whether it takes its turn at the journal before it looks at anything.
     pub fn writes(&self) -> bool {
-        !matches!(self, Self::Select { .. } | Self::Show(_) | Self::Use(_) | Self::Nothing | Self::Kill(_) | Self::SetConfig { .. })
-            && !matches!(self, Self::Set(list) if !list.iter().any(|assignment| assignment.global))
+        !matches!(
+            self,
+            Self::Select { .. }
+                | Self::Insert { .. }
+                | Self::Show(_)
+                | Self::Use(_)
+                | Self::Nothing
+                | Self::Kill(_)
+                | Self::SetConfig { .. }
+        ) && !matches!(self, Self::Set(list) if !list.iter().any(|assignment| assignment.global))
     }
 }
 
@@ -185,6 +223,8 @@ impl Context<'_> {
             Statement::Kill(id) => Err(SqlError::coded(1094, "HY000", format!("Unknown thread id: {id}"))),
             Statement::Use(name) => self.use_database(name),
             Statement::Select { items, from } => self.select(items, from.as_ref()),
+            Statement::Insert { .. } => self.insert(statement),
+            Statement::CreateCatalog { .. } | Statement::DropCatalog { .. } | Statement::EmptyBin { .. } => self.beyond_tables(statement),
             Statement::Show(show) => self.show(show),
             Statement::Set(list) => self.set(list),
             Statement::SetConfig { pairs, all } => self.set_config(pairs, *all),

@@ -232,6 +232,17 @@ impl<'a> Parser<'a> {
         Ok((parts.pop(), name))
     }
 
+    /// `name`, `database.name` or `catalog.database.name`.
+    pub fn fully_qualified(&mut self) -> Parsed<(Option<String>, Option<String>, String)> {
+        let mut parts = vec![self.name()?];
+        while self.symbol(".") {
+            parts.push(self.name()?);
+        }
+        let name = parts.pop().unwrap_or_default();
+        let database = parts.pop();
+        Ok((parts.pop(), database, name))
+    }
+
     /// `( "k" = "v", .. )`
     pub fn pairs(&mut self) -> Parsed<Properties> {
         self.expect_symbol("(")?;

@@ -7,7 +7,8 @@ use health::{balance, health, schedule_columns, tags, unhealthy};
 use schema::{databases, statistic, tables, transactions};
 
 use super::amounts::{bytes, percent};
-use super::show;
+use super::scheduling::{self, List};
+use super::{replicas, show};
 use crate::answer::{Rows, SqlError};
 use crate::catalog::{Catalog, Database};
 use crate::process::ProcessId;
@@ -96,32 +97,32 @@ pub(crate) fn proc_rows(state: &State, id: ProcessId, home: ProcessId, path: &st
         ["brokers"] => show::brokers(state, id)?,
         ["trash"] => show::trash(catalog),
         ["cluster_health"] => list("Items", ["tablet_health".to_owned()]),
-        ["cluster_health", "tablet_health"] => health(catalog),
+        ["cluster_health", "tablet_health"] => health(fe),
         ["cluster_health", "tablet_health", database] => unhealthy(catalog, database).ok_or_else(|| unknown(path))?,
-        ["cluster_balance"] => balance(catalog),
+        ["cluster_balance"] => balance(fe),
         ["cluster_balance", "sched_stat"] => Rows::of_strings(&["Item", "Value"]),
         ["cluster_balance", "priority_repair"] => Rows::of_strings(&["Database", "Table", "Partition", "RemainingTimeMs"]),
-        ["cluster_balance", "working_slots"] => {
-            Rows::of_strings(&["BeId", "PathHash", "AvailSlots", "TotalSlots", "BalanceSlot", "AvgRate"])
-        }
+        ["cluster_balance", "working_slots"] => scheduling::working_slots(fe),
         ["cluster_balance", "cluster_load_stat"] => list("Tag", tags(catalog)),
-        ["cluster_balance", "pending_tablets" | "running_tablets" | "history_tablets"] => {
-            Rows::of_strings(&schedule_columns(fe.version.from_line(2, 1)))
+        ["cluster_balance", which @ ("pending_tablets" | "running_tablets" | "history_tablets")] => {
+            let list = match *which {
+                "pending_tablets" => List::Pending,
+                "running_tablets" => List::Running,
+                _ => List::History,
+            };
+            scheduling::tablets(fe, &schedule_columns(fe.version.from_line(2, 1)), &list)
         }
         ["statistic"] => statistic(catalog),
         ["dbs"] => databases(catalog),
         ["dbs", database] => tables(catalog, database).ok_or_else(|| unknown(path))?,
+        ["dbs", database, table, rest @ ..] => replicas::below_table(fe, database, table, rest).ok_or_else(|| unknown(path))?,
         ["jobs"] => pairs(&["DbId", "DbName"], catalog.databases.values().map(|database| (database.id.to_string(), database.name.clone()))),
         ["transactions"] => transactions(catalog),
         ["tasks"] => tasks(),
         ["monitor"] => pairs(&["Name", "Info"], [("jvm".to_owned(), " ".to_owned())]),
         ["resources"] => Rows::of_strings(&["Name", "ResourceType", "Item", "Value"]),
-        ["colocation_group"] => {
-            Rows::of_strings(&["GroupId", "GroupName", "TableIds", "BucketsNum", "ReplicaAllocation", "DistCols", "IsStable", "ErrorMsg"])
-        }
-        ["current_queries"] => {
-            Rows::of_strings(&["QueryId", "ConnectionId", "Catalog", "Database", "User", "ScanBytes", "ProcessRows", "ExecTime"])
-        }
+        ["colocation_group"] => scheduling::colocation(catalog),
+        ["current_queries"] => scheduling::queries(fe, state.clock.now_ms()),
         ["bdbje"] if fe.debug => bdbje(fe),
         ["bdbje", ..] => return Err(SqlError::detail("Not in bdbje debug mode")),
         _ => return Err(unknown(path)),

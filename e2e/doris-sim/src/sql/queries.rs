@@ -55,7 +55,13 @@ impl Parser<'_> {
             }
             "TABLET" if self.peek().kind == Kind::Number => Show::Tablet(self.next().text.parse().unwrap_or(0)),
             "REPLICA" => self.show_replica()?,
-            "CATALOG" if self.accept_all(&["RECYCLE", "BIN"]) => Show::Fixed("CATALOG RECYCLE BIN"),
+            "CATALOG" if self.accept_all(&["RECYCLE", "BIN"]) => Show::RecycleBin,
+            "BACKEND" => {
+                self.expect("CONFIG")?;
+                let like = self.like()?;
+                let backend = if self.accept("FROM") { self.next().text.parse().ok() } else { None };
+                Show::BackendConfig { like, backend }
+            }
             "STORAGE" if self.accept("POLICY") => Show::Fixed("STORAGE POLICY"),
             "LAST" if self.accept("INSERT") => Show::Fixed("LAST INSERT"),
             "CREATE" if self.accept("REPOSITORY") => Show::CreateRepository,
@@ -104,14 +110,14 @@ impl Parser<'_> {
         if self.accept("DUAL") {
             return Ok(None);
         }
-        let (database, table) = self.qualified()?;
+        let (catalog, database, table) = self.fully_qualified()?;
         if self.symbol("(") {
             while self.peek().kind != Kind::End && !self.symbol(")") {
                 self.next();
             }
             return Ok(Some(Source::Function(table.to_ascii_lowercase())));
         }
-        Ok(Some(Source::Table { database, table }))
+        Ok(Some(Source::Table { catalog, database, table }))
     }
 
     fn expression(&mut self) -> Parsed<Expr> {

@@ -1,8 +1,13 @@
 //! SELECT: constants, variables, and what needs a backend.
 
-use super::ast::{Expr, Source};
+use std::time::Duration;
+
+use super::ast::{Expr, Show, Source};
+use super::loads::sleeps;
 use super::{Context, Outcome, Run};
 use crate::answer::{Column, ColumnType, Rows, SqlError};
+use crate::catalog::Priv;
+use crate::query::{Data, Read};
 
 /// Tables of `information_schema` that are read on a backend.
 const BACKEND_TABLES: &[&str] = &[
@@ -21,13 +26,25 @@ type Cell = (String, ColumnType, Option<String>);
 impl Context<'_> {
     pub(super) fn select(&mut self, items: &[Expr], from: Option<&Source>) -> Run {
         match from {
+            None if sleeps(items).is_some() => Ok(read(Data::Nowhere, items)),
             None => {
                 let cells: Vec<Cell> = items.iter().map(|item| self.evaluate(item)).collect::<Result<_, _>>()?;
                 let columns = cells.iter().map(|(name, kind, _)| Column { name: name.clone(), kind: *kind }).collect();
                 Ok(Outcome::Rows(Rows { columns, rows: vec![cells.into_iter().map(|(_, _, value)| value).collect()] }))
             }
             Some(Source::Function(name)) => self.table_function(name, items),
-            Some(Source::Table { database, table }) => Err(self.read_table(database.as_ref(), table)?),
+            Some(Source::Table { catalog: Some(catalog), .. }) if catalog != "internal" => {
+                if !self.catalog()?.catalogs.contains_key(catalog) {
+                    return Err(SqlError::detail(format!("Unknown catalog '{catalog}'")));
+                }
+                Ok(read(Data::External, items))
+            }
+            Some(Source::Table { database: Some(database), table, .. })
+                if database == "information_schema" && ["backend_active_tasks", "processlist"].contains(&table.as_str()) =>
+            {
+                self.running(table, items)
+            }
+            Some(Source::Table { database, table, .. }) => self.read_table(database.as_ref(), table, items),
         }
     }
 
@@ -46,8 +63,8 @@ impl Context<'_> {
         project(rows, items).map(Outcome::Rows)
     }
 
-    /// There is no query engine here: the error that the statement ends with.
-    fn read_table(&self, database: Option<&String>, table: &str) -> Result<SqlError, SqlError> {
+    /// A query on stored data. What the data says is not modelled, only how many rows there are.
+    fn read_table(&self, database: Option<&String>, table: &str, items: &[Expr]) -> Run {
         let catalog = self.catalog()?;
         let name = database.unwrap_or(&self.client.database);
         if name.is_empty() {
@@ -56,13 +73,39 @@ impl Context<'_> {
         let Some(database) = catalog.database(name) else {
             return Err(SqlError::detail(format!("Database [{name}] does not exist.")));
         };
-        let known = database.table(table).is_some()
-            || (name == "information_schema" && BACKEND_TABLES.contains(&table))
-            || (name == "mysql" && table == "user");
+        if let Some(found) = database.table(table) {
+            if !self.user()?.has_on(name, Priv::Select) {
+                let text = format!("SELECT command denied to user '{}' for table '{name}: {table}'", self.client.name);
+                return Err(SqlError::coded(1142, "42000", text));
+            }
+            return Ok(read(Data::Table { database: database.id, table: found.id }, items));
+        }
+        let known = (name == "information_schema" && BACKEND_TABLES.contains(&table)) || (name == "mysql" && table == "user");
         if !known {
             return Err(SqlError::detail(format!("Table [{table}] does not exist in database [{name}].")));
         }
-        Ok(self.no_backend())
+        Err(self.no_backend())
+    }
+
+    /// Tables of `information_schema` that tell what runs.
+    fn running(&mut self, table: &str, items: &[Expr]) -> Run {
+        if !self.catalog()?.backends.values().any(|backend| backend.alive) {
+            return Err(self.no_backend());
+        }
+        let rows = match table {
+            "processlist" => match self.show(&Show::Processes)? {
+                Outcome::Rows(rows) => rows,
+                other => return Ok(other),
+            },
+            _ => super::running::backend_active_tasks(self.state, self.fe)?,
+        };
+        if let [Expr::Call { name, .. }] = items
+            && name == "count"
+        {
+            let column = Column { name: label(&items[0]), kind: ColumnType::LongLong };
+            return Ok(Outcome::Rows(Rows { columns: vec![column], rows: vec![vec![Some(rows.rows.len().to_string())]] }));
+        }
+        project(rows, items).map(Outcome::Rows)
     }
 
     fn no_backend(&self) -> SqlError {
@@ -126,6 +169,16 @@ impl Context<'_> {
             _ => Err(SqlError::detail(format!("Can not found function '{}'", function.to_uppercase()))),
         }
     }
+}
+
+/// A query, and what its result looks like.
+fn read(source: Data, items: &[Expr]) -> Outcome {
+    let is_count = |item: &Expr| matches!(item, Expr::Call { name, .. } if name == "count");
+    let kind = |item: &Expr| if is_count(item) { ColumnType::LongLong } else { ColumnType::Str };
+    let columns = items.iter().map(|item| Column { name: label(item), kind: kind(item) }).collect();
+    let streams = items.iter().any(|item| matches!(item, Expr::Star | Expr::Column(_)));
+    let read = Read { source, duration: sleeps(items).map(Duration::from_secs), streams };
+    Outcome::Read { read, columns, counts: items.iter().any(is_count) }
 }
 
 /// Name of a column as Doris derives it from the expression.

@@ -92,6 +92,8 @@ impl Context<'_> {
             Show::Tablet(id) => self.tablet(*id),
             Show::Data => self.data(),
             Show::Trash => Ok(Outcome::Rows(trash(self.catalog()?))),
+            Show::BackendConfig { like, backend } => self.backend_config(like.as_ref(), *backend),
+            Show::RecycleBin => self.recycle_bin(),
             Show::Catalogs => Ok(Outcome::Rows(catalogs())),
             Show::Fixed(name) => Ok(Outcome::Rows(Rows::of_strings(fixed(name)))),
             Show::ComputeGroups => Err(SqlError::coded(6000, "42000", "Command only support in cloud mode.")),
@@ -193,7 +195,6 @@ const RESTORE: &[&str] = &[
 
 fn fixed(name: &str) -> &'static [&'static str] {
     match name {
-        "CATALOG RECYCLE BIN" => &["Type", "Name", "DbId", "TableId", "PartitionId", "DropTime", "DataSize", "RemoteDataSize"],
         "STORAGE POLICY" => &["PolicyName", "Id", "Version", "Type", "StorageResource", "CooldownDatetime", "CooldownTtl"],
         "LAST INSERT" => &["TransactionId", "Label", "Database", "Table", "TransactionStatus", "LoadedRows", "FilteredRows"],
         "RESOURCES" => &["Name", "ResourceType", "Item", "Value"],

@@ -23,6 +23,7 @@ impl Parser<'_> {
             "CANCEL" => self.cancel(start),
             "BACKUP" => self.backup(),
             "RESTORE" => self.restore(),
+            "INSERT" => self.insert(start),
             "KILL" => {
                 let _kind = self.accept("QUERY") || self.accept("CONNECTION");
                 let id = self.next().text.parse().unwrap_or(0);
@@ -220,6 +221,11 @@ impl Parser<'_> {
         if self.accept("TABLE") {
             return self.create_table();
         }
+        if self.accept("CATALOG") {
+            let statement = Statement::CreateCatalog { quiet: self.if_not_exists(), name: self.name()? };
+            let _properties = self.optional_properties()?;
+            return Ok(statement);
+        }
         Err(self.no_viable(start))
     }
 
@@ -251,7 +257,13 @@ impl Parser<'_> {
         if self.accept("TABLE") {
             let quiet = self.if_exists();
             let (database, name) = self.qualified()?;
-            return Ok(Statement::DropTable { database, name, quiet });
+            return Ok(Statement::DropTable { database, name, quiet, force: self.accept("FORCE") });
+        }
+        if self.accept_all(&["CATALOG", "RECYCLE", "BIN"]) {
+            return self.empty_bin();
+        }
+        if self.accept("CATALOG") {
+            return Ok(Statement::DropCatalog { quiet: self.if_exists(), name: self.name()? });
         }
         if self.accept("ROLE") {
             return Ok(Statement::DropRole { quiet: self.if_exists(), name: self.name_or_string()? });

@@ -4,8 +4,11 @@ use super::ast::Statement;
 use super::system::journal;
 use super::{Context, Outcome, Run, Step};
 use crate::answer::SqlError;
-use crate::be::build_table;
+use crate::be::{NewTable, build_table};
+use std::time::Duration;
+
 use crate::catalog::{Op, Priv};
+use crate::load::Batch;
 
 /// Properties of a workload group that 2.1 and 3.0 know.
 pub(super) const GROUP_PROPERTIES: &[(&str, &str)] = &[
@@ -49,7 +52,7 @@ impl Context<'_> {
                 self.allowed(name, Priv::Drop)?;
                 match self.catalog()?.database(name) {
                     Some(database) if database.is_virtual() => Err(SqlError::detail("Drop database is forbidden")),
-                    Some(database) => Ok(journal([Op::DropDatabase { id: database.id }])),
+                    Some(database) => Ok(journal([Op::DropDatabase { id: database.id, ms: self.state.clock.now_ms() }])),
                     None if *quiet => Ok(Outcome::Done),
                     None => Err(SqlError::coded(1008, "HY000", format!("Can't drop database '{name}'; database doesn't exist"))),
                 }
@@ -59,12 +62,15 @@ impl Context<'_> {
                 self.allowed(&database, Priv::Create)?;
                 self.create_table(&database, name, *quiet, *buckets, properties)
             }
-            Statement::DropTable { database, name, quiet } => {
+            Statement::DropTable { database, name, quiet, force } => {
                 let database = self.database(database.as_ref())?;
                 self.allowed(&database, Priv::Drop)?;
                 let found = self.catalog()?.database(&database).and_then(|database| Some((database.id, database.table(name)?.id)));
                 match found {
-                    Some((database, table)) => Ok(journal([Op::DropTable { database, table }])),
+                    Some((database, table)) => {
+                        let ms = self.state.clock.now_ms();
+                        Ok(journal([Op::DropTable { database, table, ms, force: *force }]))
+                    }
                     None if *quiet => Ok(Outcome::Done),
                     None => Err(SqlError::coded(1109, "42S02", format!("Unknown table '{name}' in {database}"))),
                 }
@@ -85,18 +91,75 @@ impl Context<'_> {
             Some((location, copies)) => (location.trim(), copies.trim().parse().unwrap_or(3)),
             None => ("default", property("replication_num").and_then(|text| text.parse().ok()).unwrap_or(3)),
         };
+        let group = property("colocate_with").map(str::to_owned);
+        if let Some(known) = group.as_ref().and_then(|name| catalog.groups.get(name)) {
+            if known.buckets.len() != buckets {
+                let text = format!("Colocate tables must have same bucket num: {} should be {}", buckets, known.buckets.len());
+                return Err(SqlError::detail(text));
+            }
+            if known.copies != copies || known.location != location {
+                return Err(SqlError::detail("Colocate tables must have same replication allocation"));
+            }
+        }
         let mut next = catalog.next_id;
-        let table = build_table(catalog, &mut next, name, &[name.to_owned()], buckets, copies, location, self.state.clock.now_ms());
-        let Some(table) = table else {
+        let new = NewTable {
+            database: database.id,
+            buckets,
+            copies,
+            location: location.to_owned(),
+            min_load: property("min_load_replica_num").and_then(|text| text.parse().ok()),
+            group: group.clone(),
+            ..NewTable::named(name)
+        };
+        let Some((table, made)) = build_table(catalog, &mut next, &new, self.state.clock.now_ms()) else {
             return Err(SqlError::detail(format!(
                 "Failed to find enough backend, please check the replication num,replication tag and storage medium and avail capacity of backends or maybe all be on same host.\nCreate failed replications:\nreplication tag: {{\"location\" : \"{location}\"}}, replication num: {copies}, storage medium: HDD"
             )));
         };
         let id = database.id;
-        Ok(Outcome::Steps(vec![
-            Step::CreateTablets(Box::new(table.clone())),
-            Step::Journal(Op::CreateTable { database: id, table: Box::new(table) }),
-        ]))
+        let mut steps = vec![Step::CreateTablets(Box::new(table.clone()))];
+        steps.extend(made.zip(group).map(|(group, name)| Step::Journal(Op::Colocate { name, group })));
+        steps.push(Step::Journal(Op::CreateTable { database: id, table: Box::new(table) }));
+        Ok(Outcome::Steps(steps))
+    }
+
+    /// Catalogs of other systems, and the recycle bin.
+    pub(super) fn beyond_tables(&mut self, statement: &Statement) -> Run {
+        self.require(&[Priv::Admin], "ADMIN")?;
+        let catalog = self.catalog()?;
+        match statement {
+            Statement::CreateCatalog { name, quiet } => match catalog.catalogs.contains_key(name) {
+                true if *quiet => Ok(Outcome::Done),
+                true => Err(SqlError::detail(format!("Catalog had already exist with name: {name}"))),
+                false => Ok(journal([Op::CreateCatalog { name: name.clone(), id: catalog.next_id }])),
+            },
+            Statement::DropCatalog { name, quiet } => match catalog.catalogs.contains_key(name) {
+                true => Ok(journal([Op::DropCatalog { name: name.clone() }])),
+                false if *quiet => Ok(Outcome::Done),
+                false => Err(SqlError::detail(format!("No catalog found with name: {name}"))),
+            },
+            Statement::EmptyBin { table } => {
+                let fits = |id: &u64| table.is_none_or(|wanted| wanted == *id);
+                let ids: Vec<_> = catalog.bin.iter().map(|binned| binned.table.id).filter(fits).collect();
+                match (table, ids.is_empty()) {
+                    (Some(id), true) => Err(SqlError::detail(format!("No table id '{id}'"))),
+                    _ => Ok(journal([Op::EraseTables(ids)])),
+                }
+            }
+            _ => Ok(Outcome::Done),
+        }
+    }
+
+    pub(super) fn insert(&mut self, statement: &Statement) -> Run {
+        let Statement::Insert { database, table, label, rows, bytes, seconds } = statement else { return Ok(Outcome::Done) };
+        let database = self.database(database.as_ref())?;
+        self.allowed(&database, Priv::Load)?;
+        if self.catalog()?.database(&database).and_then(|database| database.table(table)).is_none() {
+            return Err(SqlError::detail(format!("Table [{table}] does not exist in database [{database}].")));
+        }
+        let label = label.clone().unwrap_or_else(|| format!("label_{}", self.state.uuid().replace('-', "_")));
+        let duration = if *seconds > 0 { Duration::from_secs(*seconds) } else { self.state.timing.load };
+        Ok(Outcome::Load(Batch { database, table: table.clone(), label, rows: *rows, bytes: *bytes, duration }))
     }
 
     pub(super) fn workload_group(&mut self, statement: &Statement) -> Run {

@@ -8,6 +8,7 @@ use super::{Context, Outcome, Run, like};
 use crate::answer::{Column, ColumnType, Rows, SqlError};
 use crate::catalog::{Op, Priv};
 use crate::state::Reach;
+use crate::truth::note_setting;
 
 const TABLE: &str = include_str!("vars.tsv");
 
@@ -100,6 +101,7 @@ impl Context<'_> {
             return Err(SqlError::detail("config parameter size is not equal to 1"));
         };
         self.frontend_mut()?.settings.set(key, value).map_err(SqlError::detail)?;
+        note_setting(self.state, self.fe, key, value, false);
         let fe = self.frontend()?;
         if !all || fe.settings.key(key).is_some_and(|known| known.master_only) {
             return Ok(Outcome::Done);
@@ -113,6 +115,7 @@ impl Context<'_> {
             };
             if let Some(other) = self.state.fe_mut(peer) {
                 other.settings.set(key, value).map_err(SqlError::detail)?;
+                note_setting(self.state, peer, key, value, false);
             }
         }
         Ok(Outcome::Done)

@@ -3,7 +3,8 @@
 use super::{pairs, real};
 use crate::answer::Rows;
 use crate::be::{TabletCount, tablet_health};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Database};
+use crate::fe::Fe;
 
 const TABLET_HEALTH: &[&str] = &[
     "DbId",
@@ -67,16 +68,21 @@ pub(super) fn tags(catalog: &Catalog) -> Vec<String> {
 }
 
 /// One row a database, sorted by name, then the total whose first cell is a word.
-pub(super) fn health(catalog: &Catalog) -> Rows {
+pub(super) fn health(fe: &Fe) -> Rows {
+    let catalog = &fe.catalog;
+    let copied = |database: Option<&Database>| {
+        let here = |tablet: &&u64| database.is_none_or(|d| d.tables.values().any(|table| table.tablets().any(|(_, t)| t.id == **tablet)));
+        fe.scheduler.running.keys().filter(here).count()
+    };
     let mut rows = Rows::of_strings(TABLET_HEALTH);
     let mut total = TabletCount::default();
     let databases = real(catalog);
     for database in &databases {
         let count = tablet_health(catalog, database);
         total.add(&count);
-        rows.push(count.row(&database.id.to_string(), &database.name));
+        rows.push(count.row(&database.id.to_string(), &database.name, copied(Some(database))));
     }
-    rows.push(total.row("Total", &databases.len().to_string()));
+    rows.push(total.row("Total", &databases.len().to_string(), copied(None)));
     rows
 }
 
@@ -102,7 +108,8 @@ pub(super) fn unhealthy(catalog: &Catalog, id: &str) -> Option<Rows> {
     Some(rows)
 }
 
-pub(super) fn balance(catalog: &Catalog) -> Rows {
+pub(super) fn balance(fe: &Fe) -> Rows {
+    let catalog = &fe.catalog;
     let slots = catalog.backends.len().to_string();
     let loads = tags(catalog).len().to_string();
     let zero = || "0".to_owned();
@@ -111,9 +118,9 @@ pub(super) fn balance(catalog: &Catalog) -> Rows {
         ("working_slots", slots),
         ("sched_stat", zero()),
         ("priority_repair", zero()),
-        ("pending_tablets", zero()),
-        ("running_tablets", zero()),
-        ("history_tablets", zero()),
+        ("pending_tablets", fe.scheduler.pending.len().to_string()),
+        ("running_tablets", fe.scheduler.running.len().to_string()),
+        ("history_tablets", fe.scheduler.history.len().to_string()),
     ];
     pairs(&["Item", "Number"], rows.map(|(item, number)| (item.to_owned(), number)))
 }

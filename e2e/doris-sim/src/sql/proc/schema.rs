@@ -4,6 +4,7 @@ use super::real;
 use crate::answer::Rows;
 use crate::catalog::Catalog;
 use crate::clock::date_time;
+use crate::sql::scheduling::running_loads;
 
 pub(super) fn statistic(catalog: &Catalog) -> Rows {
     let mut rows = Rows::of_strings(&["DbId", "DbName", "TableNum", "PartitionNum", "IndexNum", "TabletNum", "ReplicaNum"]);
@@ -105,7 +106,8 @@ pub(super) fn transactions(catalog: &Catalog) -> Rows {
     let mut rows = Rows::of_strings(&["DbId", "DbName", "RunningTransactionNum"]);
     let own = catalog.databases.values().filter(|database| !database.is_virtual()).map(|database| (database.id, database.name.clone()));
     for (id, name) in own.chain([(0, "Total".to_owned())]) {
-        rows.push([id.to_string(), name, "0".to_owned()].map(Some).to_vec());
+        let running = running_loads(catalog, id);
+        rows.push([id.to_string(), name, running.to_string()].map(Some).to_vec());
     }
     rows
 }

@@ -1,10 +1,12 @@
 //! Rows of frontends, backends and brokers as one frontend knows them.
 
+use std::fmt::Write;
+
 use crate::answer::{Rows, SqlError};
 use crate::bdb;
 use crate::catalog::{Backend, Catalog};
 use crate::clock::date_time_or_null;
-use crate::fe::Fe;
+use crate::fe::{Fe, Seen};
 use crate::process::ProcessId;
 use crate::sql::amounts::{bytes, percent};
 use crate::state::State;
@@ -131,7 +133,7 @@ fn backend_cell(fe: &Fe, backend: &Backend, name: &str) -> Option<String> {
         }
         "ErrMsg" => seen.error.clone(),
         "Version" => backend.version.clone(),
-        "Status" => status(fe, backend, seen.report_ms),
+        "Status" => status(fe, backend, &seen),
         "HeartbeatFailureCounter" => seen.failures.to_string(),
         "NodeRole" => {
             if backend.alive {
@@ -148,21 +150,27 @@ fn backend_cell(fe: &Fe, backend: &Backend, name: &str) -> Option<String> {
                 format!("{}.00 GB", seen.memory >> 30)
             }
         }
-        "RunningTasks" => "0".to_owned(),
+        "RunningTasks" => seen.fragments.to_string(),
         _ => bytes(0),
     })
 }
 
-fn status(fe: &Fe, backend: &Backend, report_ms: i64) -> String {
-    let time = date_time_or_null(report_ms).unwrap_or_else(|| "N/A".to_owned());
+fn status(fe: &Fe, backend: &Backend, seen: &Seen) -> String {
+    let time = date_time_or_null(seen.report_ms).unwrap_or_else(|| "N/A".to_owned());
     let mut text = format!(
-        "{{\"lastSuccessReportTabletsTime\":\"{time}\",\"lastStreamLoadTime\":-1,\"isQueryDisabled\":{},\"isLoadDisabled\":{}",
-        backend.query_disabled, backend.load_disabled
+        "{{\"lastSuccessReportTabletsTime\":\"{time}\",\"lastStreamLoadTime\":{},\"isQueryDisabled\":{},\"isLoadDisabled\":{}",
+        seen.last_load_ms.unwrap_or(-1),
+        backend.query_disabled,
+        backend.load_disabled
     );
     if fe.version.from_line(3, 0) {
         text.push_str(",\"isActive\":true");
-        text.push_str(if fe.version.from_line(4, 1) { ",\"isShutdown\":false" } else { "" });
-        text.push_str(",\"currentFragmentNum\":0,\"lastFragmentUpdateTime\":0");
+        if fe.version.from_line(4, 1) {
+            text.push_str(if backend.stopping { ",\"isShutdown\":true" } else { ",\"isShutdown\":false" });
+        }
+        let (fragments, changed) = (seen.fragments, seen.fragments_ms);
+        // Writing to a String cannot fail.
+        let _ = write!(text, ",\"currentFragmentNum\":{fragments},\"lastFragmentUpdateTime\":{changed}");
     }
     text.push('}');
     text

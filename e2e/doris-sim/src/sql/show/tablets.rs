@@ -1,10 +1,11 @@
 //! Tablets and their replicas.
 
 use crate::answer::{Rows, SqlError};
-use crate::catalog::{Catalog, Table};
+use crate::catalog::{Catalog, Place, Table};
 use crate::fe::Fe;
 use crate::sql::amounts::percent;
 use crate::sql::ast::Show;
+use crate::sql::replicas::{failed_version, replica_status};
 use crate::sql::{Context, Outcome, Run};
 
 const REPLICA_STATUS: &[&str] = &[
@@ -65,20 +66,22 @@ impl Context<'_> {
         if matches!(show, Show::ReplicaDistribution { .. }) {
             return Ok(Outcome::Rows(distribution(catalog, found)));
         }
-        let replicas =
-            found.partitions.iter().flat_map(|p| &p.tablets).flat_map(|tablet| tablet.replicas.iter().map(move |r| (tablet.id, r)));
+        let replicas = found.tablets().flat_map(|(partition, tablet)| tablet.replicas.iter().map(move |r| (tablet.id, partition, r)));
         let mut rows = Rows::of_strings(&if tablets_only { tablet_columns(self.frontend()?) } else { REPLICA_STATUS.to_vec() });
-        for (tablet, replica) in replicas {
-            let alive = catalog.backends.get(&replica.backend).is_some_and(|backend| backend.alive);
+        for (tablet, partition, replica) in replicas {
+            let backend = catalog.backends.get(&replica.backend);
             let cell = |name: &str| match name {
                 "TabletId" => tablet.to_string(),
                 "ReplicaId" => replica.id.to_string(),
                 "BackendId" => replica.backend.to_string(),
                 "State" => "NORMAL".to_owned(),
-                "Status" => if alive { "OK" } else { "DEAD" }.to_owned(),
-                "IsBad" | "IsUserDrop" => "false".to_owned(),
-                "Version" | "LastSuccessVersion" | "LstSuccessVersion" | "CommittedVersion" => "1".to_owned(),
-                "LastFailedVersion" | "LstFailedVersion" => "-1".to_owned(),
+                "Status" => replica_status(backend, partition, replica).to_owned(),
+                "IsBad" => replica.bad.to_string(),
+                "IsUserDrop" => "false".to_owned(),
+                "CommittedVersion" => partition.visible.to_string(),
+                "Version" | "LastSuccessVersion" | "LstSuccessVersion" => replica.version.to_string(),
+                "LastFailedVersion" | "LstFailedVersion" => failed_version(replica),
+                "LocalDataSize" => replica.bytes.to_string(),
                 _ => "0".to_owned(),
             };
             let row = rows.columns.iter().map(|column| Some(cell(&column.name))).collect();
@@ -105,8 +108,7 @@ impl Context<'_> {
         let mut rows = Rows::of_strings(&names);
         let catalog = self.catalog()?;
         let text = |value: &str| Some(value.to_owned());
-        let found = catalog.tablets().find(|(_, _, tablet)| tablet.id == id);
-        let Some((table, partition, _)) = found else {
+        let Some(Place { table, partition, .. }) = catalog.place(id) else {
             let detail = format!("SHOW PROC '/dbs/-1/-1/partitions/-1/-1/{id}';");
             rows.push(vec![
                 None,

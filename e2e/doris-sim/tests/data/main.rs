@@ -1,0 +1,11 @@
+//! Tables, loads and queries while backends come and go.
+
+mod clones;
+mod laws;
+mod leaving;
+mod loads;
+mod queries;
+mod settings;
+mod stand;
+mod stops;
+mod truth;
