@@ -27,6 +27,7 @@ use crate::act::identity::Stored;
 use crate::build::OldBudget;
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
+use crate::round::RollMemory;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
 pub const SIBLINGS: &[&str] = &["doris-scaler", "doris-failover-watcher", "doris-monitoring-provisioner", "doris-backup-scheduler"];
@@ -130,6 +131,8 @@ pub struct Memory {
     pub proof: crate::round::ProofMemory,
     /// Frontends that are being replaced.
     pub replacing: crate::round::ReplaceMemory,
+    /// The roll under way.
+    pub roll: RollMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }
@@ -186,8 +189,8 @@ impl Context {
     pub fn new(parts: Parts, abilities: &ServerAbilities, seed: Option<u64>) -> Self {
         let Parts { client, transport, clock, gate, metrics, instance } = parts;
         let shared = (clock.clone(), gate.clone(), metrics.clone());
-        let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance.clone(), abilities.has_events_v1(), shared);
         let operations = OperationLeases::new(client.clone(), instance.clone(), OPERATION_LEASE, clock.clone(), gate.clone());
+        let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance, abilities.has_events_v1(), shared);
         let applier = Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), clock.clone());
         let watches = WatchHealth::new(clock.clone(), metrics.clone());
         let random = Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));

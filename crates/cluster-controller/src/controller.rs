@@ -88,8 +88,6 @@ pub async fn run(ctx: Arc<Context>, settings: Settings, turn: impl Future<Output
         () = ready => {}
         () = stop.cancelled() => return,
     }
-    let permits = Semaphore::new(settings.concurrency.into());
-    let limit = settings.concurrency;
     let renewing = ctx.clone();
     watches.spawn(async move {
         loop {
@@ -97,6 +95,8 @@ pub async fn run(ctx: Arc<Context>, settings: Settings, turn: impl Future<Output
             renewing.operations.renew_all().await;
         }
     });
+    let permits = Semaphore::new(settings.concurrency.into());
+    let limit = settings.concurrency;
     let shared = Arc::new(Shared { ctx: ctx.clone(), failures: Failures::new(settings.seed), permits });
     // Ends the watches of clusters also when this future is dropped.
     let ending = stop.child_token();
@@ -369,7 +369,10 @@ fn is_turn(old: Option<&DorisClusterStatus>, new: &DorisClusterStatus) -> bool {
     };
     let Some(old) = old else { return true };
     let holds = |status: &DorisClusterStatus, type_: &str| truth(status, type_).map(|(holds, _)| holds);
-    old.observed_generation != new.observed_generation
+    let under_work =
+        |status: &DorisClusterStatus| status.operation.as_ref().map(|operation| (operation.kind.clone(), operation.member.clone()));
+    under_work(old) != under_work(new)
+        || old.observed_generation != new.observed_generation
         || holds(old, READY) != holds(new, READY)
         || truth(old, STALLED) != truth(new, STALLED) && holds(new, STALLED).as_deref() == Some("True")
         || holds(old, STALLED) != holds(new, STALLED)

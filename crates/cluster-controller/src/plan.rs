@@ -6,5 +6,6 @@ pub mod founding;
 pub mod joining;
 pub mod pruning;
 pub mod replacing;
+pub mod rolling;
 pub mod volumes;
 pub mod workers;

@@ -5,7 +5,7 @@ mod members;
 
 use std::time::Duration;
 
-use doris_api::cluster::{Endpoints, IdentityStatus, ScaleTargetStatus, UnknownMember};
+use doris_api::cluster::{Endpoints, IdentityStatus, OperationStatus, ScaleTargetStatus, UnknownMember};
 use doris_api::{Component, DorisCluster, DorisClusterStatus, labels, names, ports};
 use jiff::Timestamp;
 
@@ -52,6 +52,8 @@ pub struct Facts {
     /// The master was not watched long enough to be believed; the next look tells. After a restart
     /// of the controller that is no news about the cluster.
     pub is_undecided: bool,
+    /// The operation under way.
+    pub operation: Option<OperationStatus>,
 }
 
 /// The whole part of the status that the cluster-controller owns.
@@ -78,6 +80,7 @@ pub fn status(cluster: &DorisCluster, facts: &Facts, now: Timestamp) -> DorisClu
         unknown_members: facts.unknown.clone(),
         endpoints: facts.identity.as_ref().and_then(Identity::cluster_id).map(|_| endpoints(cluster)),
         identity: facts.identity.as_ref().map(identity_status),
+        operation: facts.operation.clone(),
         ..DorisClusterStatus::default()
     };
     status.conditions = conditions::all(cluster, facts, &old.conditions, now);

@@ -5,6 +5,7 @@ mod founded;
 mod founding;
 mod proof;
 mod replacing;
+mod rolling;
 mod sweep;
 mod volumes;
 mod workers;
@@ -12,6 +13,8 @@ mod workers;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use rolling::RollMemory;
 
 use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster, names, ports};
@@ -54,6 +57,8 @@ impl<'a> Round<'a> {
     /// Goes as far as it can now. What it waits for is in the facts.
     pub async fn run(&mut self) -> Result<(), Error> {
         self.see_pods();
+        let written = self.cluster.status.as_ref().and_then(|status| status.operation.clone());
+        self.facts.operation = self.memory.roll.decided().or(written);
         for violation in doris_api::validation::validate(self.cluster) {
             self.stall(reason::SPEC_INVALID, violation.to_string());
         }
@@ -127,21 +132,32 @@ impl<'a> Round<'a> {
     }
 
     /// Pods that were made from an older revision of their set: the spec is not in force there.
-    fn tell_of_revisions(&mut self) {
+    fn outdated_pods(&self) -> Vec<String> {
         let sets = self.ctx.caches.sets.of(self.key);
         let mut outdated = Vec::new();
         for (component, pods) in &self.facts.seen.pods {
-            let Some(set) = sets.get(&names::set(&self.key.name, *component)) else { continue };
-            let Some(revision) = &set.revision else {
-                self.facts.waits.push(Finding::new(reason::CREATING, format!("the StatefulSet of {component} is being updated")));
-                continue;
-            };
-            outdated.extend(pods.iter().filter(|pod| !pod.deleting && pod.revision.as_ref() != Some(revision)).map(|pod| pod.name.clone()));
+            let revision = sets.get(&names::set(&self.key.name, *component)).and_then(|set| set.revision.clone());
+            outdated.extend(
+                pods.iter().filter(|pod| revision.is_some() && !pod.deleting && pod.revision != revision).map(|pod| pod.name.clone()),
+            );
         }
-        if !outdated.is_empty() {
+        outdated
+    }
+
+    /// A spec that is not in force everywhere is told, whatever keeps it.
+    fn tell_of_revisions(&mut self) {
+        let sets = self.ctx.caches.sets.of(self.key);
+        let unseen = Component::ALL
+            .into_iter()
+            .find(|component| sets.get(&names::set(&self.key.name, *component)).is_some_and(|set| set.revision.is_none()));
+        if let Some(component) = unseen {
+            self.wait(reason::CREATING, format!("the StatefulSet of {component} is being updated"));
+        }
+        let outdated = self.outdated_pods();
+        let is_told = |finding: &Finding| [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED].contains(&finding.reason);
+        if !outdated.is_empty() && !self.facts.waits.iter().chain(&self.facts.stalls).any(is_told) {
             let message = format!(
-                "{} still run what the spec said before and take up the change when they are restarted; this version of the operator \
-                 restarts no member by itself: delete the pods one at a time, backends before frontends and the master last",
+                "{} still run what the spec said before; they are restarted one at a time once the rest of the cluster works",
                 outdated.join(", ")
             );
             self.wait(reason::RESTART_PENDING, message);

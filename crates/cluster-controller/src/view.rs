@@ -42,6 +42,8 @@ pub struct MemberPod {
     pub restarts: i32,
     /// How it last ended, if it did.
     pub ended: Option<Ended>,
+    /// The access Service sends clients to it.
+    pub serving: bool,
     /// Why it does not run: the kubelet's or the scheduler's words.
     pub waiting: Option<String>,
     /// Uid of the claim that holds its metadata or first storage root.
@@ -113,6 +115,7 @@ pub(crate) mod fixtures {
             started_at: Some(Timestamp::UNIX_EPOCH),
             restarts: 0,
             ended: None,
+            serving: true,
             waiting: None,
             claim_uid: Some(format!("claim-{ordinal}")),
             ticket: None,

@@ -39,8 +39,12 @@ pub mod reason {
     pub const REPLACING: &str = "Replacing";
     /// A configuration change is on its way.
     pub const CONFIGURING: &str = "Configuring";
-    /// Waiting for a restart that this version does not do by itself.
+    /// Members wait for a restart, and somebody else decides when.
     pub const RESTART_PENDING: &str = "RestartPending";
+    /// Members are being restarted, one at a time.
+    pub const RESTARTING: &str = "Restarting";
+    /// A member did not come back from its restart: no further one is restarted.
+    pub const ROLL_STOPPED: &str = "RollStopped";
     /// More or fewer members are wanted.
     pub const SCALING: &str = "Scaling";
     /// Another version is being installed.

@@ -10,6 +10,7 @@ mod literal;
 mod membership;
 mod metrics;
 mod probe;
+mod processes;
 mod rows;
 mod session;
 pub mod survey;

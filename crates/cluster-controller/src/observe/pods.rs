@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use doris_api::component::Component;
 use doris_api::member::{Inspection, TICKET_ANNOTATION};
-use doris_api::names;
+use doris_api::{labels, names};
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, PersistentVolumeClaim, Pod, PodCondition};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -71,6 +71,7 @@ fn member(
         started_at: running.and_then(|running| running.started_at.as_ref()).map(|time| time.0),
         restarts: main.map_or(0, |container| container.restart_count),
         ended: main.and_then(ended),
+        serving: pod.labels().get(labels::SERVING).is_some_and(|serving| serving == "true"),
         waiting: waiting(pod, main, inspect),
         claim_uid: claim_uid(pod, claims),
         ticket: pod.annotations().get(TICKET_ANNOTATION).cloned(),

@@ -36,15 +36,18 @@ impl Round<'_> {
         if doris.is_denied() {
             return self.regain_account(stored, given, &doris).await;
         }
-        let (Some(master), Some(mut session)) = (doris.master().map(str::to_owned), session) else { return Ok(()) };
+        let (Some(master), Some(mut session)) = (doris.master().map(str::to_owned), session) else {
+            return self.replace_what_cannot_run().await;
+        };
         self.remove_used_ticket(&stored.identity, &doris.frontends).await?;
         self.join_frontends(&mut doris, &mut session, &master).await?;
         // A master answers and the operator's account works: the others may start, clients may come.
         self.apply(&stored.identity, Stage::Workers).await?;
         self.register_workers(&mut doris, &mut session).await?;
-        session.close().await;
         self.know(&doris);
         self.finish_replacement(&doris).await?;
+        self.roll(&doris, &mut session).await?;
+        session.close().await;
         self.record(stored, &doris).await
     }
 
@@ -260,6 +263,11 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// A pod of ours with tablets. A compute node has none, and a new volume with every pod.
+    fn is_backend(&self, host: &str) -> bool {
+        self.facts.seen.of(Component::Be).iter().any(|pod| pod.fqdn == host)
+    }
+
     /// Keeps the identity's record of members, once all that are wanted are there: one write.
     /// Workers that do not come hold the record of the frontends up for a minute only.
     async fn record(&mut self, stored: &Stored, doris: &Doris) -> Result<(), Error> {
@@ -277,8 +285,7 @@ impl Round<'_> {
             .collect();
         let backends = doris.backends.iter().filter(|row| row.alive && row.status.last_report().is_some());
         next.frontends.extend(frontends);
-        next.backends
-            .extend(backends.filter(|row| self.pod_by_fqdn(&row.host).is_some()).map(|row| (row.host.clone(), row.id.to_string())));
+        next.backends.extend(backends.filter(|row| self.is_backend(&row.host)).map(|row| (row.host.clone(), row.id.to_string())));
         let is_there = |component: Component| {
             let counted = crate::report::count(self.cluster, component, &self.facts.seen);
             counted.registered >= counted.desired && counted.alive >= counted.desired

@@ -53,7 +53,7 @@ impl Round<'_> {
             Step::Halt(message) => self.stall(reason::WRONG_VOLUME, message),
             Step::Done | Step::RemoveTicket { .. } => {}
         }
-        Ok(())
+        self.replace_what_cannot_run().await
     }
 
     async fn issue(&mut self, pod: &str, uid: &str, attempt: u32) -> Result<(), Error> {

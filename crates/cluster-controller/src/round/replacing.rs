@@ -211,7 +211,10 @@ impl Round<'_> {
         );
         match held {
             Held::Wait(why) => {
-                self.wait(reason::JOURNAL_LOST, format!("{begin}. It is dropped and registered anew when nothing can be lost by it: {why}"));
+                self.wait(
+                    reason::JOURNAL_LOST,
+                    format!("{begin}. It is dropped and registered anew when nothing can be lost by it: {why}"),
+                );
             }
             Held::Stall(why) => self.stall(reason::JOURNAL_LOST, format!("{begin}; {why}")),
         }

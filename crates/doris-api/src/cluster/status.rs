@@ -183,10 +183,16 @@ pub struct OperationStatus {
     pub started_at: Option<Time>,
     /// The step that it is at.
     pub step: String,
-    /// Steps done.
+    /// The member that is worked on; written down before anything is done to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<MemberUnderWork>,
+    /// Tablets that were not healthy when it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unhealthy_tablets: Option<i64>,
+    /// Members done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done: Option<i32>,
-    /// Steps in all.
+    /// Members in all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<i32>,
     /// When it will be done, by what is known now.
@@ -196,6 +202,25 @@ pub struct OperationStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub blocked_by: Vec<BlockedBy>,
+}
+
+/// The member that an operation works on, as it was before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct MemberUnderWork {
+    /// Name of its pod.
+    pub pod: String,
+    /// Uid of the pod that is to go.
+    pub uid: String,
+    /// When the work on it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Start of its process in Doris' words: a later one tells that it came back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_start: Option<String>,
+    /// Why it is its turn.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// A refusal by a safety rule.

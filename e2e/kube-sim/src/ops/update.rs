@@ -126,6 +126,22 @@ fn is_finished(resource: &Resource, object: &Value) -> bool {
         && (!resource.is_core("namespaces") || empty(&object["spec"]["finalizers"]))
 }
 
+/// Where a real server keeps objects of a kind in etcd: its texts name it. Built-in kinds are kept by
+/// their plural name alone, all others by their group too.
+fn storage_folder(resource: &Resource) -> String {
+    let (group, plural) = (&*resource.group, &*resource.plural);
+    let is_extension = ["apiextensions.k8s.io", "apiregistration.k8s.io"].contains(&group);
+    let is_built_in = resource.custom.is_none() && !is_extension;
+    match plural {
+        "services" if group.is_empty() => "services/specs".to_owned(),
+        "endpoints" if group.is_empty() => "services/endpoints".to_owned(),
+        "nodes" if group.is_empty() => "minions".to_owned(),
+        "ingresses" if is_built_in => "ingress".to_owned(),
+        _ if is_built_in => plural.to_owned(),
+        _ => format!("{group}/{plural}"),
+    }
+}
+
 fn check_preconditions(target: &Target, live: &Value, object: &mut Value, origin: Origin) -> Result<(), ApiStatus> {
     let resource = &target.resource;
     let (given, is) = (text(object, "resourceVersion"), text(live, "resourceVersion"));
@@ -134,8 +150,7 @@ fn check_preconditions(target: &Target, live: &Value, object: &mut Value, origin
     }
     let (given, is) = (text(object, "uid"), text(live, "uid"));
     if origin == Origin::Put && !given.is_empty() && given != is {
-        let group = if resource.group.is_empty() { String::new() } else { format!("{}/", resource.group) };
-        let key = format!("/registry/{group}{}/{}/{}", resource.plural, target.namespace, target.name);
+        let key = format!("/registry/{}/{}/{}", storage_folder(resource), target.namespace, target.name);
         let text = format!(
             "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
              Precondition failed: UID in precondition: {given}, UID in object meta: {is}"

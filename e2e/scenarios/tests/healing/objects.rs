@@ -148,13 +148,15 @@ async fn foreign_fields_survive() {
     let mut spec = basic("2.1.7");
     spec["be"]["labels"] = json!({"tier": "hot"});
     spec["podDisruptionBudget"] = json!({"backendsAway": 0});
+    spec["update"] = json!({"unavailableTables": "Allow", "timeouts": {"drainSeconds": 5}});
     lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
     let changed = || async {
         let budget = api(&lab, KINDS[3]).get("demo-be").await.map_err(|error| error.to_string())?;
         if budget.data["spec"]["minAvailable"] == 3 { Ok(()) } else { Err(budget.data.to_string()) }
     };
     lab.eventually("our change arrives", SOON, changed).await;
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    // The label restarts the backends; only then is there nothing left to do.
+    lab.until_ready("demo").await;
     for (kind, name) in marked {
         let object = api(&lab, kind).get(&name).await.expect("it is there");
         assert_eq!(object.annotations().get("argocd.argoproj.io/tracking-id").map(String::as_str), Some("shop"), "{kind:?} {name}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use doris_api::{Component, names};
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::api::core::v1::{Event, Pod, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
@@ -73,6 +73,7 @@ fn controller_runs_with_exactly_its_own_role() {
         }
         a_secret_is_missing(&place).await;
         less_is_asked_for(&place).await;
+        a_frontend_is_restarted(&place).await;
         controller.stop().await.expect("an end");
 
         let refused: Vec<_> = requests(&place).into_iter().filter(|request| request.code == 403).map(|request| request.title()).collect();
@@ -121,6 +122,18 @@ async fn less_is_asked_for(place: &Place<'_>) {
     };
     let are_gone = async || !children(place, "demo").await.iter().any(is_unwanted);
     place.until_so("what is not asked for is gone", are_gone).await;
+    place.until_ready("demo").await;
+}
+
+/// A change that the running pods have to be made anew for.
+async fn a_frontend_is_restarted(place: &Place<'_>) {
+    let pods = place.api::<Pod>();
+    let before = pods.get("demo-fe-0").await.expect("the frontend").uid();
+    let mut spec = less();
+    spec["fe"]["labels"] = json!({"example.com/round": "2"});
+    place.apply(&cluster("demo", spec)).await.expect("applied");
+    let is_another = async || pods.get_opt("demo-fe-0").await.expect("an answer").is_some_and(|pod| pod.uid() != before);
+    place.until_so("the frontend is made anew", is_another).await;
     place.until_ready("demo").await;
 }
 

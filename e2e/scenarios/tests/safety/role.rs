@@ -92,9 +92,13 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
     spec["networkPolicy"] = json!({"enabled": false});
     spec["podDisruptionBudget"] = json!({"enabled": false});
     spec["broker"] = json!(null);
-    lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+    lab.apply(&cluster("demo", spec.clone())).await.expect("the spec is accepted");
     drop_brokers(&lab).await;
     tokio::time::sleep(Duration::from_mins(1)).await;
+    // A change that running pods have to be made anew for.
+    spec["fe"]["labels"] = json!({"example.com/round": "2"});
+    lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+    lab.until_ready("demo").await;
     // Objects that go and come back.
     let ours = ListParams::default().labels("doris-operator.dev/cluster=demo");
     lab.api::<ConfigMap>().delete_collection(&DeleteParams::default(), &ours).await.expect("ConfigMaps are deleted");

@@ -1,0 +1,295 @@
+//! Rolls in tables: a scene and the step that follows.
+
+use doris_api::Component;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Baseline, Health, Limits, Member, Pod, Record, Scene, Step, Switch, plan};
+
+const START: &str = "2026-06-01 00:00:00";
+
+fn pod(name: &str) -> Pod {
+    Pod { uid: format!("{name}-old"), outdated: true, leaving: false, running: true, ready: true, serving: true, trouble: None }
+}
+
+fn member(component: Component, ordinal: u32) -> Member {
+    let name = format!("c-{}-{ordinal}", component.name());
+    Member {
+        component,
+        pod: Some(pod(&name)),
+        name,
+        ordinal,
+        registered: true,
+        alive: true,
+        process_start: Some(START.into()),
+        is_master: false,
+        caught_up: true,
+        query_off: Switch::default(),
+        load_off: Switch::default(),
+        busy: Some(0),
+        reported: true,
+    }
+}
+
+fn cluster() -> Vec<Member> {
+    let mut members: Vec<Member> = (0..3).map(|ordinal| member(Component::Fe, ordinal)).collect();
+    members[1].is_master = true;
+    members.extend((0..2).map(|ordinal| member(Component::FeObserver, ordinal)));
+    members.extend((0..3).map(|ordinal| member(Component::Be, ordinal)));
+    members.push(member(Component::Cn, 0));
+    members.push(member(Component::Broker, 0));
+    members
+}
+
+/// What a test changes about an ordinary scene.
+struct Given {
+    members: Vec<Member>,
+    record: Option<Record>,
+    health: Health,
+    baseline: u64,
+    held_by: Option<String>,
+    backends_held_by: Option<String>,
+    hold_is_specified: bool,
+    seconds: i64,
+}
+
+impl Given {
+    fn new(members: Vec<Member>) -> Self {
+        let health = Health { unhealthy: Some(0), hold: Some(false) };
+        Self { members, record: None, health, baseline: 0, held_by: None, backends_held_by: None, hold_is_specified: false, seconds: 1 }
+    }
+
+    /// It is this member's turn since a second ago.
+    fn under_work(mut self, name: &str) -> Self {
+        self.record =
+            Some(Record { pod: name.into(), uid: format!("{name}-old"), since: Timestamp::UNIX_EPOCH, process_start: Some(START.into()) });
+        self
+    }
+
+    fn after(mut self, seconds: i64) -> Self {
+        self.seconds = seconds;
+        self
+    }
+
+    fn with(mut self, name: &str, change: impl FnOnce(&mut Member)) -> Self {
+        change(self.members.iter_mut().find(|member| member.name == name).expect("a member of the cluster"));
+        self
+    }
+
+    fn healthy(mut self, unhealthy: Option<u64>, hold: bool) -> Self {
+        self.health = Health { unhealthy, hold: Some(hold) };
+        self
+    }
+
+    fn plan(&self) -> Step {
+        let seconds = SignedDuration::from_secs;
+        let limits = Limits {
+            drain: seconds(120),
+            frontend: seconds(1800),
+            backend: seconds(900),
+            held_by: self.held_by.clone(),
+            backends_held_by: self.backends_held_by.clone(),
+        };
+        plan(&Scene {
+            members: &self.members,
+            record: self.record.as_ref(),
+            health: self.health,
+            baseline: Baseline { unhealthy: self.baseline },
+            hold_is_specified: self.hold_is_specified,
+            limits: &limits,
+            now: Timestamp::UNIX_EPOCH + seconds(self.seconds),
+        })
+    }
+}
+
+fn renew(member: &mut Member) {
+    let pod = member.pod.as_mut().expect("a pod");
+    (pod.outdated, pod.uid) = (false, format!("{}-new", member.name));
+    member.process_start = Some("2026-06-01 00:10:00".into());
+}
+
+fn drained(member: &mut Member) {
+    let on = Switch { on: true, on_everywhere: true };
+    (member.query_off, member.load_off) = (on, on);
+}
+
+fn broken(member: &mut Member) {
+    let pod = member.pod.as_mut().expect("a pod");
+    (pod.running, pod.ready, pod.trouble) = (false, false, Some("ImagePullBackOff: no such image".into()));
+    member.alive = false;
+}
+
+fn wait(step: &Step) -> &str {
+    match step {
+        Step::Wait(message) => message,
+        other => panic!("no wait: {other:?}"),
+    }
+}
+
+#[test]
+fn backends_come_before_compute_nodes_brokers_observers_followers_and_the_master() {
+    let mut given = Given::new(cluster());
+    let mut order = Vec::new();
+    while let Step::Begin { pod, .. } = given.plan() {
+        given = given.with(&pod, renew);
+        order.push(pod);
+    }
+    assert_eq!(order, ["c-be-2", "c-be-1", "c-be-0", "c-cn-0", "c-broker-0", "c-fe-ob-1", "c-fe-ob-0", "c-fe-2", "c-fe-0", "c-fe-1"]);
+    assert_eq!(given.plan(), Step::Rest);
+}
+
+#[test]
+fn a_backend_is_drained_held_restarted_released_undrained_and_healed_before_it_is_done() {
+    let name = "c-be-2";
+    let at = || Given::new(cluster()).under_work(name);
+    assert_eq!(at().plan(), Step::Drain { pod: name.into() });
+    let given = at().with(name, |be| (be.query_off.on, be.load_off.on) = (true, true));
+    assert_eq!(given.plan(), Step::Drain { pod: name.into() }, "a frontend does not know yet");
+    let given = at().with(name, drained).with(name, |be| be.busy = Some(4));
+    assert!(wait(&given.plan()).contains("4 statements still run"));
+    assert_eq!(at().with(name, drained).plan(), Step::HoldScheduler);
+    let restart = Step::Restart { pod: name.into(), uid: "c-be-2-old".into() };
+    assert_eq!(at().with(name, drained).healthy(Some(0), true).plan(), restart);
+    let gone = at().healthy(None, true).with(name, |be| (be.pod, be.alive) = (None, false));
+    assert!(wait(&gone.plan()).contains("made anew"));
+    let back = || at().with(name, drained).with(name, renew);
+    let unseen = back().healthy(None, true).with(name, |be| be.process_start = Some(START.into()));
+    assert!(wait(&unseen.plan()).contains("heartbeat"), "the row is the old process' still");
+    assert_eq!(back().healthy(None, true).plan(), Step::ReleaseScheduler);
+    assert_eq!(back().plan(), Step::Undrain { pod: name.into() });
+    let open = || at().with(name, renew);
+    assert!(wait(&open().with(name, |be| be.reported = false).plan()).contains("which tablets"));
+    assert!(wait(&open().healthy(Some(7), false).plan()).contains("7 tablets"));
+    assert!(wait(&open().healthy(None, false).plan()).contains("being asked"));
+    assert_eq!(open().plan(), Step::Done { pod: name.into() });
+}
+
+#[test]
+fn tablets_that_were_unhealthy_before_hold_nobody_up() {
+    let mut given = Given::new(cluster()).under_work("c-be-2").with("c-be-2", renew).healthy(Some(5), false);
+    given.baseline = 5;
+    assert_eq!(given.plan(), Step::Done { pod: "c-be-2".into() });
+}
+
+#[test]
+fn a_drain_that_takes_too_long_ends_in_the_restart() {
+    let given = Given::new(cluster()).under_work("c-be-2").healthy(Some(0), true);
+    let restart = Step::Restart { pod: "c-be-2".into(), uid: "c-be-2-old".into() };
+    assert_eq!(given.with("c-be-2", drained).with("c-be-2", |be| be.busy = Some(9)).after(120).plan(), restart);
+    let deaf = Given::new(cluster()).under_work("c-be-2").healthy(Some(0), true).after(120);
+    assert_eq!(deaf.with("c-be-2", |be| (be.query_off.on, be.load_off.on) = (true, true)).plan(), restart);
+    let mute = Given::new(cluster()).under_work("c-be-2").healthy(Some(0), true).with("c-be-2", drained);
+    assert!(wait(&mute.with("c-be-2", |be| be.busy = None).plan()).contains("does not tell"));
+}
+
+#[test]
+fn a_compute_node_holds_nothing_and_is_healed_of_nothing() {
+    let given = || Given::new(cluster()).under_work("c-cn-0");
+    assert_eq!(given().with("c-cn-0", drained).plan(), Step::Restart { pod: "c-cn-0".into(), uid: "c-cn-0-old".into() });
+    let back = given().with("c-cn-0", renew).with("c-cn-0", |cn| cn.reported = false).healthy(None, false);
+    assert_eq!(back.plan(), Step::Done { pod: "c-cn-0".into() });
+}
+
+#[test]
+fn a_frontend_sends_its_clients_away_first_unless_it_is_the_only_one() {
+    let name = "c-fe-2";
+    let given = || Given::new(cluster()).under_work(name);
+    let restart = Step::Restart { pod: name.into(), uid: "c-fe-2-old".into() };
+    assert_eq!(given().plan(), Step::StopServing { pod: name.into() });
+    let silent = |fe: &mut Member| fe.pod.as_mut().expect("a pod").serving = false;
+    assert!(wait(&given().with(name, silent).with(name, |fe| fe.busy = Some(1)).plan()).contains("takes no new clients"));
+    assert_eq!(given().with(name, silent).plan(), restart);
+    assert_eq!(given().with(name, silent).with(name, |fe| fe.busy = Some(1)).after(120).plan(), restart);
+    assert_eq!(Given::new(vec![member(Component::Fe, 2)]).under_work(name).plan(), restart);
+    let behind = given().with(name, renew).with(name, |fe| fe.caught_up = false);
+    assert!(wait(&behind.plan()).contains("catch up"));
+    assert_eq!(given().with(name, renew).plan(), Step::Done { pod: name.into() });
+}
+
+#[test]
+fn a_member_that_does_not_come_back_stops_the_roll_and_repair_is_let_go() {
+    let given = || Given::new(cluster()).under_work("c-be-2").with("c-be-2", renew).with("c-be-2", broken);
+    assert!(wait(&given().after(60).plan()).contains("no such image"));
+    assert_eq!(given().after(1020).healthy(None, true).plan(), Step::ReleaseScheduler);
+    let Step::Stop { pod, message } = given().after(1020).plan() else { panic!("not stopped") };
+    assert_eq!(pod, "c-be-2");
+    insta::assert_snapshot!(message, @"c-be-2 did not come back within 1020 s: ImagePullBackOff: no such image. No other member is restarted. Put the spec back to what it was, or mend what keeps the pod: the roll goes on by itself once the member works");
+}
+
+#[test]
+fn a_broken_pod_that_the_spec_has_overtaken_is_replaced_without_waiting_for_it() {
+    let overtaken = |member: &mut Member| member.pod.as_mut().expect("a pod").outdated = true;
+    let given = Given::new(cluster()).under_work("c-be-2").with("c-be-2", renew).with("c-be-2", broken).with("c-be-2", overtaken);
+    assert_eq!(given.plan(), Step::Restart { pod: "c-be-2".into(), uid: "c-be-2-new".into() });
+}
+
+#[test]
+fn what_cannot_run_is_restarted_first_and_needs_nobody_else_to_be_well() {
+    let given = Given::new(cluster()).with("c-fe-0", broken).with("c-be-1", |be| be.alive = false);
+    assert!(matches!(given.plan(), Step::Begin { pod, .. } if pod == "c-fe-0"));
+}
+
+#[test]
+fn nobody_is_restarted_while_another_member_is_away() {
+    let given = Given::new(cluster()).with("c-fe-ob-0", |observer| observer.alive = false);
+    assert!(wait(&given.plan()).starts_with("c-fe-ob-0 is not there"));
+}
+
+#[test]
+fn a_spec_that_goes_back_while_a_member_is_drained_opens_it_again() {
+    let current = |be: &mut Member| be.pod.as_mut().expect("a pod").outdated = false;
+    let given = || Given::new(cluster()).under_work("c-be-2").with("c-be-2", current);
+    assert_eq!(given().with("c-be-2", drained).healthy(Some(0), true).plan(), Step::ReleaseScheduler);
+    assert_eq!(given().with("c-be-2", drained).plan(), Step::Undrain { pod: "c-be-2".into() });
+    assert_eq!(given().plan(), Step::Done { pod: "c-be-2".into() });
+}
+
+#[test]
+fn switches_that_nobody_wants_are_taken_back_whoever_left_them() {
+    assert_eq!(Given::new(cluster()).healthy(Some(0), true).plan(), Step::ReleaseScheduler);
+    let mut specified = Given::new(Vec::new()).healthy(Some(0), true);
+    specified.hold_is_specified = true;
+    assert_eq!(specified.plan(), Step::Rest);
+    let given = Given::new(cluster()).under_work("c-be-2").with("c-be-0", |be| be.load_off.on = true);
+    assert_eq!(given.plan(), Step::Undrain { pod: "c-be-0".into() });
+    let given = Given::new(cluster()).with("c-fe-0", |fe| fe.pod.as_mut().expect("a pod").serving = false);
+    assert_eq!(given.plan(), Step::Serve { pod: "c-fe-0".into() });
+    let given = Given::new(cluster()).under_work("c-fe-0").healthy(Some(0), true);
+    assert_eq!(given.plan(), Step::ReleaseScheduler, "no backend is away on purpose");
+}
+
+#[test]
+fn a_roll_that_is_held_says_by_whom_and_finishes_the_member_under_work() {
+    let mut given = Given::new(cluster());
+    given.held_by = Some("update.paused is true".into());
+    assert_eq!(given.plan(), Step::Held("update.paused is true".into()));
+    given = given.under_work("c-be-2");
+    assert_eq!(given.plan(), Step::Drain { pod: "c-be-2".into() });
+}
+
+#[test]
+fn a_member_that_was_scaled_away_is_struck_off() {
+    assert_eq!(Given::new(Vec::new()).under_work("c-be-2").plan(), Step::Done { pod: "c-be-2".into() });
+}
+
+#[test]
+fn backends_that_may_not_be_restarted_hold_the_frontends_up_too_and_what_cannot_run_is_replaced_all_the_same() {
+    let held = || {
+        let mut given = Given::new(cluster());
+        given.backends_held_by = Some("tables".into());
+        given
+    };
+    assert_eq!(held().plan(), Step::Held("tables".into()));
+    assert!(matches!(held().with("c-be-0", broken).plan(), Step::Begin { pod, .. } if pod == "c-be-0"));
+    let current = |be: &mut Member| be.pod.as_mut().expect("a pod").outdated = false;
+    let given = held().with("c-be-0", current).with("c-be-1", current).with("c-be-2", current);
+    assert!(matches!(given.plan(), Step::Begin { pod, .. } if pod == "c-cn-0"), "a change of others goes on");
+}
+
+#[test]
+fn no_frontend_is_restarted_while_another_follower_lags_behind() {
+    let mut members: Vec<Member> = (0..3).map(|ordinal| member(Component::Fe, ordinal)).collect();
+    members[0].is_master = true;
+    let given = || Given::new(members.clone());
+    assert!(wait(&given().with("c-fe-1", |fe| fe.caught_up = false).plan()).starts_with("c-fe-1 has to catch up"));
+    assert!(matches!(given().with("c-fe-2", |fe| fe.caught_up = false).plan(), Step::Begin { pod, .. } if pod == "c-fe-2"));
+}

@@ -1,0 +1,162 @@
+//! Carrying out the one step of a roll.
+
+use controller_kit::lease::Fence;
+use doris_api::cluster::OperationStatus;
+use doris_api::conditions::reason;
+use doris_api::{names, ports};
+use doris_client::{BackendChange, MemberAddress, Session};
+
+use super::super::Round;
+use super::gather::SCHEDULER;
+use super::words;
+use crate::act::pods;
+use crate::error::Error;
+use crate::observe::doris::Doris;
+use crate::plan::rolling::{Member, Step};
+
+impl Round<'_> {
+    /// Does what the step says, if the Lease is ours and the member is written down.
+    pub(super) async fn carry_out(
+        &mut self,
+        doris: &Doris,
+        session: &mut Session,
+        members: &[Member],
+        step: Step,
+        told: Option<OperationStatus>,
+    ) -> Result<(), Error> {
+        let is_over = matches!(step, Step::Done { .. }) && told.is_none();
+        if let Some(sentence) = words(&step).filter(|_| !is_over) {
+            self.tell_step(&step, sentence);
+        }
+        let target = target_of(&step).or_else(|| told.as_ref().map(|operation| operation.target.clone()));
+        self.decide(told);
+        if self.is_safe_point(&step) {
+            return self.release_lease().await;
+        }
+        let Some(fence) = self.hold_lease(target.as_deref().unwrap_or("its backends")).await? else { return Ok(()) };
+        if touches_the_member_under_work(&step) && !target.as_deref().is_some_and(|pod| self.is_written_down(pod)) {
+            return Ok(());
+        }
+        let pod_of = |name: &str| members.iter().find(|member| member.name == name);
+        match &step {
+            Step::Drain { pod } => self.switch(session, pod_of(pod), true, &fence).await,
+            Step::Undrain { pod } => self.switch(session, pod_of(pod), false, &fence).await,
+            Step::HoldScheduler => self.set_hold(session, true, &fence).await,
+            Step::ReleaseScheduler => self.set_hold(session, false, &fence).await,
+            Step::StopServing { pod } => self.serve(pod_of(pod), false, &fence).await,
+            Step::Serve { pod } => self.serve(pod_of(pod), true, &fence).await,
+            Step::Restart { pod, uid } => self.restart(doris, pod, uid, &fence).await,
+            Step::Rest | Step::Begin { .. } | Step::Done { .. } | Step::Wait(_) | Step::Held(_) | Step::Stop { .. } => Ok(()),
+        }
+    }
+
+    /// Nothing is half done: somebody else may have the Lease.
+    fn is_safe_point(&self, step: &Step) -> bool {
+        let is_under_work = self.facts.operation.as_ref().is_some_and(|operation| operation.member.is_some());
+        match step {
+            Step::Rest | Step::Held(_) | Step::Stop { .. } => true,
+            Step::Wait(_) => !is_under_work,
+            Step::Done { .. } => self.facts.operation.is_none(),
+            _ => false,
+        }
+    }
+
+    fn tell_step(&mut self, step: &Step, sentence: String) {
+        match step {
+            Step::Stop { .. } => self.stall(reason::ROLL_STOPPED, sentence),
+            Step::Held(_) => {
+                let waiting: Vec<String> = self.outdated_pods();
+                self.wait(reason::RESTART_PENDING, format!("{} still run what the spec said before: {sentence}", waiting.join(", ")));
+            }
+            _ => self.wait(reason::RESTARTING, sentence),
+        }
+    }
+
+    /// Puts the operation into the status, and keeps it until the status shows it.
+    fn decide(&mut self, told: Option<OperationStatus>) {
+        let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
+        self.memory.roll.decided =
+            told.clone().filter(|decided| written.and_then(|operation| operation.member.as_ref()) != decided.member.as_ref());
+        self.facts.operation = told;
+    }
+
+    /// Whether a statement that cannot be fenced may be sent now.
+    async fn may_speak(&mut self, fence: &Fence) -> bool {
+        self.ctx.operations.is_fresh(&self.key.namespace, &self.key.name, fence).await
+    }
+
+    async fn switch(&mut self, session: &mut Session, member: Option<&Member>, off: bool, fence: &Fence) -> Result<(), Error> {
+        let Some(member) = member else { return Ok(()) };
+        if !self.may_speak(fence).await {
+            return Ok(());
+        }
+        self.memory.roll.unhealthy = None;
+        let fqdn =
+            names::member_fqdn(&self.key.name, member.component, member.ordinal, &self.key.namespace, &self.cluster.spec.cluster_domain);
+        let address = MemberAddress::new(fqdn, self.cluster.spec.port(member.component, &ports::BE_HEARTBEAT));
+        let failed = |source| Error::Doris { what: "changing the switches of a backend", source };
+        if off {
+            let both = BackendChange { disable_query: Some(true), disable_load: Some(true), ..BackendChange::default() };
+            return session.modify_backend(&address, &both).await.map_err(failed);
+        }
+        // Loads first: a backend that answers queries and misses loads falls behind.
+        let loads = BackendChange { disable_load: Some(false), ..BackendChange::default() };
+        let queries = BackendChange { disable_query: Some(false), ..BackendChange::default() };
+        session.modify_backend(&address, &loads).await.map_err(failed)?;
+        session.modify_backend(&address, &queries).await.map_err(failed)
+    }
+
+    async fn set_hold(&mut self, session: &mut Session, on: bool, fence: &Fence) -> Result<(), Error> {
+        if !self.may_speak(fence).await {
+            return Ok(());
+        }
+        self.memory.roll.unhealthy = None;
+        let value = if on { "true" } else { "false" };
+        session
+            .set_frontend_setting(SCHEDULER, value)
+            .await
+            .map_err(|source| Error::Doris { what: "switching the tablet scheduler", source })
+    }
+
+    async fn serve(&mut self, member: Option<&Member>, serving: bool, fence: &Fence) -> Result<(), Error> {
+        let Some((member, pod)) = member.and_then(|member| Some((member, member.pod.as_ref()?))) else { return Ok(()) };
+        self.ctx.operations.check_just_before_act(&self.key.namespace, &self.key.name, fence).await?;
+        pods::set_serving(self.ctx, self.key, &member.name, &pod.uid, serving).await?;
+        self.see_pods();
+        Ok(())
+    }
+
+    async fn restart(&mut self, doris: &Doris, pod: &str, uid: &str, fence: &Fence) -> Result<(), Error> {
+        let is_master = doris.master().is_some_and(|host| host.split('.').next() == Some(pod));
+        if is_master {
+            tracing::info!(cluster = self.key.name, pod, "the master is restarted; another frontend is elected");
+        }
+        self.delete_pod(pod, uid, fence).await
+    }
+
+    /// Deletes exactly this pod, if the Lease is still ours by a fresh look.
+    pub(super) async fn delete_pod(&mut self, pod: &str, uid: &str, fence: &Fence) -> Result<(), Error> {
+        self.memory.roll.unhealthy = None;
+        self.ctx.operations.check_just_before_act(&self.key.namespace, &self.key.name, fence).await?;
+        pods::delete(self.ctx, self.key, pod, uid).await
+    }
+}
+
+fn target_of(step: &Step) -> Option<String> {
+    match step {
+        Step::Begin { pod, .. }
+        | Step::Drain { pod }
+        | Step::StopServing { pod }
+        | Step::Restart { pod, .. }
+        | Step::Undrain { pod }
+        | Step::Serve { pod }
+        | Step::Done { pod }
+        | Step::Stop { pod, .. } => Some(pod.clone()),
+        Step::HoldScheduler | Step::ReleaseScheduler | Step::Rest | Step::Wait(_) | Step::Held(_) => None,
+    }
+}
+
+/// Steps that disturb a member need it written down first; those that take something back do not.
+fn touches_the_member_under_work(step: &Step) -> bool {
+    matches!(step, Step::Drain { .. } | Step::StopServing { .. } | Step::HoldScheduler | Step::Restart { .. })
+}

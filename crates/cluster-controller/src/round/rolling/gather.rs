@@ -1,0 +1,216 @@
+//! What the plan of a roll looks at.
+
+use std::time::Duration;
+
+use doris_api::{Component, names};
+use doris_client::{Backend, BackendStatus, Endpoint, Frontend, Session};
+
+use super::super::Round;
+use crate::act::accounts;
+use crate::error::Error;
+use crate::observe::doris::Doris;
+use crate::plan::rolling::{Health, Member, Pod, Record, Switch};
+use crate::view::MemberPod;
+
+/// Setting that keeps Doris from copying tablets.
+pub(super) const SCHEDULER: &str = "disable_tablet_scheduler";
+
+/// Between two walks over every tablet.
+const HEALTH_PACE: Duration = Duration::from_secs(20);
+
+impl Round<'_> {
+    /// Every wanted member; `None` while the controller of a StatefulSet has not seen our latest template.
+    pub(super) async fn members(&mut self, doris: &Doris) -> Result<Option<Vec<Member>>, Error> {
+        let Some(mut members) = self.pods_alone() else { return Ok(None) };
+        for member in &mut members {
+            let fqdn = self.fqdn(member);
+            match member.component {
+                Component::Fe | Component::FeObserver => self.see_frontend(member, doris, &fqdn),
+                Component::Be | Component::Cn => {
+                    if let Some(row) = doris.backends.iter().find(|row| row.host == fqdn) {
+                        see_backend(member, row);
+                    }
+                }
+                Component::Broker => {
+                    let row = doris.brokers.iter().find(|row| row.host == fqdn);
+                    (member.registered, member.alive) = (row.is_some(), row.is_some_and(|row| row.alive));
+                }
+            }
+        }
+        self.ask_member_under_work(&mut members, doris).await;
+        Ok(Some(members))
+    }
+
+    /// Every wanted member, as far as its pod tells.
+    pub(super) fn pods_alone(&self) -> Option<Vec<Member>> {
+        let sets = self.ctx.caches.sets.of(self.key);
+        let mut members = Vec::new();
+        for component in Component::ALL {
+            let pods = self.facts.seen.of(component);
+            let Some(set) = sets.get(&names::set(&self.key.name, component)) else { continue };
+            let revision = set.revision.as_ref()?;
+            let replicas = u32::try_from(set.replicas).unwrap_or(0);
+            for ordinal in 0..replicas {
+                let pod = pods.iter().find(|pod| pod.ordinal == ordinal);
+                members.push(member(&self.key.name, component, ordinal, pod.map(|pod| view(pod, revision))));
+            }
+        }
+        Some(members)
+    }
+
+    fn fqdn(&self, member: &Member) -> String {
+        names::member_fqdn(&self.key.name, member.component, member.ordinal, &self.key.namespace, &self.cluster.spec.cluster_domain)
+    }
+
+    fn see_frontend(&self, member: &mut Member, doris: &Doris, fqdn: &str) {
+        let Some(row) = doris.frontends.iter().find(|row| row.host == fqdn) else { return };
+        let answers = doris.views.iter().any(|view| view.target.host == fqdn && view.metrics.is_ok());
+        let reached =
+            doris.master().and_then(|master| self.memory.master_journal.as_ref().filter(|(host, _)| host == master)).map(|(_, id)| *id);
+        member.registered = true;
+        member.alive = row.alive && answers;
+        member.process_start.clone_from(&row.last_start_time);
+        member.is_master = doris.master() == Some(fqdn);
+        member.caught_up = matches!((doris.journal_of(fqdn), reached), (Some(own), Some(reached)) if own >= reached);
+    }
+
+    /// What only the member under work, or only the other frontends, can tell.
+    async fn ask_member_under_work(&self, members: &mut [Member], doris: &Doris) {
+        let Some(name) = self.operation().and_then(|operation| operation.member).map(|member| member.pod) else { return };
+        let Some(member) = members.iter_mut().find(|member| member.name == name) else { return };
+        let fqdn = self.fqdn(member);
+        match member.component {
+            Component::Be | Component::Cn if member.query_off.on && member.load_off.on => {
+                let everywhere = self.is_drained_for_every_frontend(doris, &fqdn).await;
+                member.query_off.on_everywhere = everywhere;
+                member.load_off.on_everywhere = everywhere;
+            }
+            Component::Fe | Component::FeObserver if member.pod.as_ref().is_some_and(|pod| !pod.serving && pod.running) => {
+                member.busy = self.statements_on(&fqdn).await;
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether each frontend that is alive has both switches of a backend, by its own answer.
+    async fn is_drained_for_every_frontend(&self, doris: &Doris, fqdn: &str) -> bool {
+        let alive: Vec<&Frontend> = doris.frontends.iter().filter(|row| row.alive).collect();
+        let asked = alive.iter().map(|row| async {
+            let Some(mut session) = self.own_session(&row.host).await else { return false };
+            let rows = match session.set_forward_to_master(false).await {
+                Ok(()) => session.backends().await,
+                Err(error) => Err(error),
+            };
+            session.close().await;
+            let is_drained = |status: &BackendStatus| status.is_query_disabled && status.is_load_disabled;
+            rows.is_ok_and(|rows| rows.iter().any(|row| row.host == fqdn && is_drained(&row.status)))
+        });
+        futures::future::join_all(asked).await.into_iter().all(|drained| drained)
+    }
+
+    async fn statements_on(&self, fqdn: &str) -> Option<u64> {
+        let mut session = self.own_session(fqdn).await?;
+        let running = session.running_statements().await;
+        session.close().await;
+        running.ok()
+    }
+
+    /// A session with one frontend, as the operator; `None` if it does not let us in now.
+    async fn own_session(&self, fqdn: &str) -> Option<Session> {
+        let identity = self.facts.identity.as_ref()?;
+        let endpoint = Endpoint { ip: self.address_of(fqdn)?, port: self.ports().query };
+        match Session::open(self.ctx.transport.as_ref(), endpoint, &accounts::operator(identity)).await {
+            Ok(session) => Some(session),
+            Err(error) => {
+                tracing::debug!(frontend = fqdn, %error, "a frontend cannot be asked");
+                None
+            }
+        }
+    }
+
+    /// The master's switch and the tablets, asked only when the plan needs them.
+    pub(super) async fn health(
+        &mut self,
+        doris: &Doris,
+        session: &mut Session,
+        members: &[Member],
+        record: Option<&Record>,
+        has_work: bool,
+    ) -> Result<Health, Error> {
+        let is_known_clean = self.memory.roll.clean_master.as_deref() == doris.master();
+        if !has_work && is_known_clean {
+            return Ok(Health::default());
+        }
+        let failed = |source| Error::Doris { what: "reading the settings of the master", source };
+        let settings = session.frontend_settings(SCHEDULER).await.map_err(failed)?;
+        let hold =
+            settings.iter().find(|setting| setting.key == SCHEDULER).is_some_and(|setting| setting.value.eq_ignore_ascii_case("true"));
+        self.memory.roll.clean_master = if has_work || hold { None } else { doris.master().map(str::to_owned) };
+        let health_counts = has_work
+            && record.is_none_or(|record| members.iter().any(|member| member.name == record.pod && is_being_healed(member, record)));
+        let unhealthy = if health_counts { Some(self.unhealthy(session).await?) } else { None };
+        Ok(Health { unhealthy, hold: Some(hold) })
+    }
+
+    async fn unhealthy(&mut self, session: &mut Session) -> Result<u64, Error> {
+        let now = self.ctx.clock.instant();
+        if let Some((asked, unhealthy)) = self.memory.roll.unhealthy
+            && now.duration_since(asked) < HEALTH_PACE
+        {
+            return Ok(unhealthy);
+        }
+        let databases =
+            session.tablet_health().await.map_err(|source| Error::Doris { what: "asking for the health of the tablets", source })?;
+        let unhealthy = databases.iter().map(|database| database.tablets.saturating_sub(database.healthy)).sum();
+        self.memory.roll.unhealthy = Some((now, unhealthy));
+        Ok(unhealthy)
+    }
+}
+
+fn member(cluster: &str, component: Component, ordinal: u32, pod: Option<Pod>) -> Member {
+    Member {
+        component,
+        name: names::pod(cluster, component, ordinal),
+        ordinal,
+        pod,
+        registered: false,
+        alive: false,
+        process_start: None,
+        is_master: false,
+        caught_up: false,
+        query_off: Switch::default(),
+        load_off: Switch::default(),
+        busy: None,
+        reported: false,
+    }
+}
+
+fn view(pod: &MemberPod, revision: &str) -> Pod {
+    Pod {
+        uid: pod.uid.clone(),
+        outdated: pod.revision.as_deref() != Some(revision),
+        leaving: pod.deleting,
+        running: pod.running,
+        ready: pod.ready,
+        serving: pod.serving,
+        trouble: pod.waiting.clone(),
+    }
+}
+
+fn see_backend(member: &mut Member, row: &Backend) {
+    let switch = |on: bool| Switch { on, on_everywhere: false };
+    member.registered = true;
+    member.alive = row.alive;
+    member.process_start.clone_from(&row.last_start_time);
+    member.query_off = switch(row.status.is_query_disabled);
+    member.load_off = switch(row.status.is_load_disabled);
+    member.busy = row.running_tasks.or_else(|| row.status.current_fragment_num.and_then(|count| u64::try_from(count).ok()));
+    // Both are written by the same clock in the same form: the later one is the greater text.
+    member.reported = matches!((row.status.last_report(), &row.last_start_time), (Some(report), Some(start)) if report >= start.as_str());
+}
+
+/// The member is back and everything of ours is off: now the tablets count.
+fn is_being_healed(member: &Member, record: &Record) -> bool {
+    let is_new = member.pod.as_ref().is_some_and(|pod| pod.uid != record.uid);
+    is_new && member.component == Component::Be && member.alive && member.reported && !member.is_drained_in_part()
+}
