@@ -27,7 +27,7 @@ use crate::act::identity::Stored;
 use crate::build::OldBudget;
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
-use crate::round::RollMemory;
+use crate::round::{OperationMemory, RollMemory};
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
 pub const SIBLINGS: &[&str] = &["doris-scaler", "doris-failover-watcher", "doris-monitoring-provisioner", "doris-backup-scheduler"];
@@ -131,6 +131,8 @@ pub struct Memory {
     pub proof: crate::round::ProofMemory,
     /// Frontends that are being replaced.
     pub replacing: crate::round::ReplaceMemory,
+    /// The disruptive operation under way.
+    pub operation: OperationMemory,
     /// The roll under way.
     pub roll: RollMemory,
     /// Since when all frontends are there while other members are missing.

@@ -3,6 +3,7 @@
 mod birth;
 mod founded;
 mod founding;
+mod operation;
 mod proof;
 mod replacing;
 mod rolling;
@@ -14,6 +15,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use operation::OperationMemory;
 pub use rolling::RollMemory;
 
 use doris_api::conditions::reason;
@@ -57,8 +59,7 @@ impl<'a> Round<'a> {
     /// Goes as far as it can now. What it waits for is in the facts.
     pub async fn run(&mut self) -> Result<(), Error> {
         self.see_pods();
-        let written = self.cluster.status.as_ref().and_then(|status| status.operation.clone());
-        self.facts.operation = self.memory.roll.decided().or(written);
+        self.facts.operation = self.under_way();
         for violation in doris_api::validation::validate(self.cluster) {
             self.stall(reason::SPEC_INVALID, violation.to_string());
         }

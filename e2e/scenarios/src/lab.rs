@@ -12,6 +12,7 @@ pub mod plans;
 pub mod sabotage;
 mod storm;
 pub mod transport;
+pub mod workloads;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;

@@ -5,8 +5,9 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use scenarios::lab::Lab;
-use scenarios::lab::plans::{Outcome, Plan, Workload, plans, run};
+use scenarios::lab::plans::{Outcome, Plan, plans, run};
 use scenarios::lab::sabotage::Bug;
+use scenarios::lab::workloads::{CREATE, LOSE_FRONTEND_VOLUME, Workload};
 
 const THREADS: usize = 2;
 
@@ -45,12 +46,12 @@ fn each<T: Send, R: Send>(list: Vec<T>, work: impl Fn(&T) -> R + Sync) -> Vec<(T
 
 #[test]
 fn crash_anywhere_create() {
-    crash_anywhere(Workload::Create);
+    crash_anywhere(CREATE);
 }
 
 #[test]
 fn crash_anywhere_while_a_frontend_is_replaced() {
-    crash_anywhere(Workload::LoseFrontendVolume);
+    crash_anywhere(LOSE_FRONTEND_VOLUME);
 }
 
 fn crash_anywhere(workload: Workload) {
@@ -65,7 +66,7 @@ fn crash_anywhere(workload: Workload) {
     assert!(count > 0, "nothing was done");
     let list = match std::env::var("PLAN") {
         Ok(plan) => vec![plan.parse().expect("PLAN is a plan")],
-        Err(_) => plans(&calm.steps, calm.before),
+        Err(_) => plans(&calm.steps, calm.before, workload.sampling),
     };
     let count = list.len();
     let outcomes = each(list, |plan| {
@@ -86,8 +87,7 @@ fn crash_anywhere(workload: Workload) {
 
 #[test]
 fn oracles_catch_seeded_bugs() {
-    let outcomes =
-        each(Bug::ALL.to_vec(), |(bug, _)| paused(run(seed(), Workload::Create, Plan::NONE, async |lab: &Lab| bug.commit(lab).await)));
+    let outcomes = each(Bug::ALL.to_vec(), |(bug, _)| paused(run(seed(), CREATE, Plan::NONE, async |lab: &Lab| bug.commit(lab).await)));
     let mut missed = Vec::new();
     for ((bug, rule), outcome) in outcomes {
         let broken = outcome.map_or_else(|panic| vec![panic], |outcome| outcome.broken);

@@ -3,21 +3,21 @@
 mod carry;
 mod gather;
 
-use controller_kit::lease::{Holding, Operation};
 use doris_api::cluster::{MemberUnderWork, OperationStatus, UnavailableTables, UpdateStrategy};
 use doris_api::conditions::reason;
 use doris_client::Session;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
 use super::Round;
+use super::operation::{Kind, whole_seconds};
 use crate::error::Error;
 use crate::observe::doris::Doris;
 use crate::plan::rolling::{Baseline, Health, Limits, Member, Record, Scene, Step, plan};
 
-/// What this operation is called, in the Lease and in the status.
-const KIND: &str = "RollingRestart";
+/// What this operation is called.
+const KIND: Kind = Kind { name: "RollingRestart", reason: reason::RESTARTING, done_to_target: "is restarted" };
 
 /// What is remembered of a roll between two rounds. It only spares work.
 #[derive(Debug, Default)]
@@ -26,24 +26,17 @@ pub struct RollMemory {
     clean_master: Option<String>,
     /// Tablets that were not healthy, and when that was asked: it walks over every tablet.
     unhealthy: Option<(Instant, u64)>,
-    /// The operation as it was decided last, until the status shows it.
-    decided: Option<OperationStatus>,
-    /// We hold the operation Lease.
-    holds_lease: bool,
-}
-
-impl RollMemory {
-    /// The operation as it was decided, while the status does not show it yet.
-    pub(super) fn decided(&self) -> Option<OperationStatus> {
-        self.decided.clone()
-    }
 }
 
 impl Round<'_> {
     /// One step of a roll, if one is due; every switch of ours is off when none is.
     pub(super) async fn roll(&mut self, doris: &Doris, session: &mut Session) -> Result<(), Error> {
+        if let Some(other) = self.other_operation(KIND) {
+            self.wait_for_other(&other);
+            return Ok(());
+        }
         let Some(members) = self.members(doris).await? else { return Ok(()) };
-        let operation = self.operation();
+        let operation = self.operation(KIND);
         let record = operation.as_ref().and_then(record_of);
         let has_work = record.is_some() || members.iter().any(|member| member.pod.as_ref().is_some_and(|pod| pod.outdated));
         let health = self.health(doris, session, &members, record.as_ref(), has_work).await?;
@@ -69,6 +62,20 @@ impl Round<'_> {
         self.carry_out(doris, session, &members, step, told).await
     }
 
+    /// Another operation works on the cluster: nothing is restarted meanwhile, and its switches are not taken back.
+    fn wait_for_other(&mut self, other: &OperationStatus) {
+        let outdated = self.outdated_pods();
+        if !outdated.is_empty() {
+            let message = format!(
+                "{} still run what the spec said before: they are restarted once {} of {} is done",
+                outdated.join(", "),
+                other.kind,
+                other.target
+            );
+            self.wait(reason::RESTART_PENDING, message);
+        }
+    }
+
     /// Without a master only pods that cannot run anyway are replaced: going back to a spec that
     /// worked must not wait for the very frontends that the other spec broke.
     pub(super) async fn replace_what_cannot_run(&mut self) -> Result<(), Error> {
@@ -78,7 +85,8 @@ impl Round<'_> {
         let Some((member, pod)) = broken.filter(|_| strategy_is_ours).and_then(|member| Some((member, member.pod.as_ref()?))) else {
             return Ok(());
         };
-        let Some(fence) = self.hold_lease(&member.name).await? else { return Ok(()) };
+        let Some(fence) = self.hold_lease(KIND, &member.name).await? else { return Ok(()) };
+        self.memory.roll.unhealthy = None;
         self.delete_pod(&member.name, &pod.uid, &fence).await?;
         self.wait(
             reason::RESTARTING,
@@ -89,18 +97,6 @@ impl Round<'_> {
             ),
         );
         Ok(())
-    }
-
-    /// The operation as the server has it, or as we decided it a moment ago.
-    fn operation(&self) -> Option<OperationStatus> {
-        let written = self.cluster.status.as_ref().and_then(|status| status.operation.clone());
-        self.memory.roll.decided.clone().or(written).filter(|operation| operation.kind == KIND)
-    }
-
-    /// Whether the status on the server names this member as the one under work: only then may it be touched.
-    fn is_written_down(&self, pod: &str) -> bool {
-        let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
-        written.and_then(|operation| operation.member.as_ref()).is_some_and(|member| member.pod == pod)
     }
 
     fn limits(&self) -> Limits {
@@ -127,13 +123,6 @@ impl Round<'_> {
         }
     }
 
-    /// The failover-watcher asks for the Lease: it is given up between two members.
-    fn requested_by_watcher(&self) -> Option<String> {
-        let failover = self.cluster.status.as_ref()?.failover.as_ref()?;
-        let request = failover.requested.as_ref()?;
-        Some(format!("the failover-watcher asked to work on {} first ({})", request.target, request.kind))
-    }
-
     /// The user's own configuration keeps the tablet scheduler off.
     fn hold_is_specified(&self) -> bool {
         self.cluster.spec.fe.member.config.get(gather::SCHEDULER).is_some_and(|value| value.as_str().trim().eq_ignore_ascii_case("true"))
@@ -149,7 +138,7 @@ impl Round<'_> {
             Step::Begin { pod, reason } => {
                 let member = members.iter().find(|member| member.name == *pod)?;
                 let mut operation = before.unwrap_or_else(|| OperationStatus {
-                    kind: KIND.to_owned(),
+                    kind: KIND.name.to_owned(),
                     started_at: Some(now.clone()),
                     done: Some(0),
                     unhealthy_tablets: health.unhealthy.and_then(|count| i64::try_from(count).ok()),
@@ -177,43 +166,6 @@ impl Round<'_> {
             _ => before.map(|operation| OperationStatus { step: words(step).unwrap_or(operation.step), ..operation }),
         }
     }
-
-    /// Takes or keeps the operation Lease; tells who has it otherwise.
-    async fn hold_lease(&mut self, target: &str) -> Result<Option<controller_kit::lease::Fence>, Error> {
-        let since = self.facts.operation.as_ref().and_then(|operation| operation.started_at.as_ref()).map(|time| time.0);
-        let operation = Operation {
-            kind: KIND.to_owned(),
-            target: target.to_owned(),
-            started: since.unwrap_or_else(|| whole_seconds(self.ctx.clock.now())),
-        };
-        match self.ctx.operations.hold(&self.key.namespace, &self.key.name, &operation).await? {
-            Holding::Ours { fence, .. } => {
-                self.memory.roll.holds_lease = true;
-                Ok(Some(fence))
-            }
-            Holding::Busy { holder, operation } => {
-                let what = operation.map_or_else(String::new, |operation| format!(" for {} of {}", operation.kind, operation.target));
-                self.wait(
-                    reason::RESTARTING,
-                    format!("{target} is restarted once {holder} gives the cluster's operation Lease up, held{what}"),
-                );
-                Ok(None)
-            }
-        }
-    }
-
-    /// Gives the Lease up at a safe point.
-    async fn release_lease(&mut self) -> Result<(), Error> {
-        if std::mem::take(&mut self.memory.roll.holds_lease) {
-            self.ctx.operations.release(&self.key.namespace, &self.key.name).await?;
-        }
-        Ok(())
-    }
-}
-
-/// Kubernetes keeps whole seconds; a time that is compared with one read back has no more.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 fn record_of(operation: &OperationStatus) -> Option<Record> {

@@ -8,16 +8,15 @@ use tokio::time::Instant;
 
 use super::oracles::end::{self, EndState};
 use super::oracles::logs::Logs;
-use super::{Controller, Fault, Faults, Lab, Settings, basic, cluster, is_ready};
+use super::workloads::{NAME, Sampling, Workload};
+use super::{Controller, Fault, Faults, Lab, Settings, is_ready};
 
 /// Longest time to `Ready` in a run with one fault. The longest waits of the controller are two minutes.
-const WITHIN: Duration = Duration::from_secs(600);
+pub(crate) const WITHIN: Duration = Duration::from_secs(600);
+/// What is said of a run that did not come to the step of its plan.
+pub const NEVER_REACHED: &str = "plan: its step was never reached";
 /// For this long caches are stale in a plan that says so.
 const STALE: Duration = Duration::from_secs(20);
-/// Name of the cluster in all runs.
-const NAME: &str = "demo";
-/// One in so many questions is a step of plans; all changes are.
-const SAMPLED: usize = 3;
 
 /// What goes wrong at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -91,22 +90,25 @@ impl FromStr for Plan {
     }
 }
 
-/// All plans for the steps of the run without faults, after the first so many.
-pub fn plans(steps: &[String], after: usize) -> Vec<Plan> {
-    let mut questions = 0;
+/// The plans for the steps of the run without faults, after the first so many.
+pub fn plans(steps: &[String], after: usize, sampling: Sampling) -> Vec<Plan> {
+    let (mut questions, mut changes, mut taken) = (0, 0, 0);
     let mut plans = Vec::new();
     for (step, what) in (1..).zip(steps).skip(after) {
-        if what.starts_with("SQL SHOW") {
-            questions += 1;
-            if questions % SAMPLED != 1 {
-                continue;
-            }
+        let (count, one_in) =
+            if what.starts_with("SQL SHOW") { (&mut questions, sampling.questions) } else { (&mut changes, sampling.changes) };
+        *count += 1;
+        if (*count - 1) % one_in != 0 {
+            continue;
         }
         let call = |fault| Plan { step, trouble: Trouble::Call(fault) };
         plans.push(call(Fault::CrashBefore));
         plans.push(call(Fault::CrashAfter));
-        plans.push(call(refusal(step, what)));
-        plans.push(Plan { step, trouble: Trouble::Stale });
+        if taken % sampling.refusals == 0 {
+            plans.push(call(refusal(step, what)));
+            plans.push(Plan { step, trouble: Trouble::Stale });
+        }
+        taken += 1;
     }
     plans
 }
@@ -143,39 +145,6 @@ impl Outcome {
     }
 }
 
-/// What happens to a cluster while things go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Workload {
-    /// It is created.
-    Create,
-    /// It is there, and a follower comes back on an empty volume.
-    LoseFrontendVolume,
-}
-
-/// The follower whose volume is lost; the first frontend leads.
-const VICTIM: &str = "demo-fe-1";
-
-/// Empties the victim's disk in a cluster that is ready and waits until its new process serves.
-async fn lose_frontend_volume(lab: &Lab) {
-    use k8s_openapi::api::core::v1::Pod;
-    let lost = Instant::now();
-    // A process that runs on would write to the emptied disk.
-    lab.nodes.freeze("default", VICTIM, None, true);
-    assert!(lab.nodes.lose_volume("default", &format!("meta-{VICTIM}")), "it has a volume");
-    lab.api::<Pod>().delete(VICTIM, &kube::api::DeleteParams::default().grace_period(0)).await.expect("the pod is deleted");
-    let end = lost + WITHIN;
-    while Instant::now() < end {
-        let frontends = lab.frontends(NAME);
-        let is_back = |frontend: &doris_sim::FrontendFacts| {
-            frontend.start.at > lost && frontend.ready && frontend.start.fqdn.starts_with(&format!("{VICTIM}."))
-        };
-        if frontends.iter().any(is_back) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-}
-
 /// Runs a workload under a plan, with somebody else at work beside the controller.
 pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFnOnce(&Lab)) -> Outcome {
     let (logs, guard) = Logs::capture();
@@ -186,11 +155,11 @@ pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFn
     let lab = Lab::new(Settings { seed, faults, ..Settings::default() }).await;
     let controller = lab.start_controller();
     let mut broken = Vec::new();
-    if let Err(error) = lab.apply(&cluster(NAME, basic("2.1.7"))).await {
+    if let Err(error) = lab.apply(&(workload.cluster)()).await {
         broken.push(format!("desired: the spec was not taken: {error}"));
     }
     let mut before = 0;
-    if workload == Workload::LoseFrontendVolume {
+    if workload.change.is_some() {
         broken.extend(ready(&lab).await);
         // The controller is done with the creation, too.
         tokio::time::sleep(Duration::from_secs(60)).await;
@@ -201,8 +170,8 @@ pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFn
         tokio::join!(stale_caches(&lab, &controller, plan), beside(&lab));
     };
     let ready = async {
-        if workload == Workload::LoseFrontendVolume {
-            lose_frontend_volume(&lab).await;
+        if let Some(change) = workload.change {
+            change(&lab).await;
         }
         ready(&lab).await
     };
@@ -217,7 +186,7 @@ pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFn
     broken.extend(stuck);
     let (took, steps) = (begun.elapsed(), lab.faults.log());
     if lab.faults.left() > 0 {
-        broken.push("plan: its step was never reached".to_owned());
+        broken.push(NEVER_REACHED.to_owned());
     }
     if !is_over {
         work.await;
@@ -271,15 +240,21 @@ async fn stale_caches(lab: &Lab, controller: &Controller, plan: Plan) {
 
 #[cfg(test)]
 mod tests {
-    use super::Plan;
+    use super::{Plan, Sampling};
 
     #[test]
     fn a_plan_is_read_as_it_is_told() {
         let steps: Vec<String> =
             (0..12).map(|step| if step % 2 == 0 { "PATCH pods/a".into() } else { "SQL SHOW FRONTENDS".into() }).collect();
-        let plans = super::plans(&steps, 0);
+        let plans = super::plans(&steps, 0, Sampling::THOROUGH);
         assert_eq!(plans.len(), 4 * (6 + 2), "all writes, and one question in three");
-        assert_eq!(super::plans(&steps, 6).first().map(|plan| plan.step), Some(7), "what was done before is left alone");
+        assert_eq!(
+            super::plans(&steps, 6, Sampling::THOROUGH).first().map(|plan| plan.step),
+            Some(7),
+            "what was done before is left alone"
+        );
+        let sampled = super::plans(&steps, 0, Sampling { questions: 6, changes: 2, refusals: 2 });
+        assert_eq!(sampled.len(), 2 * (3 + 1) + 2 * 2, "every second write, one question, and half of them with a refusal");
         for plan in plans {
             assert_eq!(plan.to_string().parse(), Ok(plan));
         }

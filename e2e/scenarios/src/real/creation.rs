@@ -17,7 +17,7 @@ use super::plans::{NamedPlan, only_asks};
 use super::replay::differences;
 use super::{MortalController, Place};
 use crate::demo::progress::{is_ready, why_not_ready};
-use crate::lab::plans::Trouble;
+use crate::lab::plans::{NEVER_REACHED, Trouble};
 use crate::lab::{Faults, basic, cluster};
 
 /// For this long caches are stale in a plan that says so.
@@ -95,7 +95,7 @@ pub async fn create(place: &Place<'_>, plan: Option<&NamedPlan>, turns: &Semapho
     drop(turn);
     outcome.broken.extend(stuck);
     if faults.left() > 0 || !was_reached {
-        outcome.broken.push("plan: its step was never reached".to_owned());
+        outcome.broken.push(NEVER_REACHED.to_owned());
     }
     outcome.broken.extend(quiet(place, &faults).await);
     if controller.is_over() {

@@ -1,6 +1,6 @@
 //! A sample of the laboratory's fault plans for the real thing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -72,6 +72,16 @@ pub fn changes(steps: &[String]) -> Vec<StepName> {
     found
 }
 
+/// Steps of a run that another run took as well, and as often: how often a step comes varies where time is real.
+pub fn common(steps: &[String], others: &[String]) -> Vec<String> {
+    let mut left: BTreeMap<&str, usize> = BTreeMap::new();
+    for step in others {
+        *left.entry(step).or_default() += 1;
+    }
+    let mut take = |step: &str| left.get_mut(step).filter(|count| **count > 0).map(|count| *count -= 1).is_some();
+    steps.iter().filter(|step| take(step)).cloned().collect()
+}
+
 /// Twenty plans that follow from a seed, each at another step as far as there are steps.
 pub fn sample(steps: &[String], seed: u64) -> Vec<NamedPlan> {
     let mut random = fastrand::Rng::with_seed(seed);
@@ -98,7 +108,7 @@ pub fn sample(steps: &[String], seed: u64) -> Vec<NamedPlan> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{NamedPlan, changes, sample};
+    use super::{NamedPlan, changes, common, sample};
 
     fn steps() -> Vec<String> {
         let writes = (0..20).map(|number| format!("PATCH pods/demo-fe-{}", number % 10));
@@ -110,6 +120,12 @@ mod tests {
         let names: Vec<String> = changes(&steps()).iter().map(|step| format!("{}#{}", step.what, step.occurrence)).collect();
         assert_eq!(names.len(), 21, "{names:?}");
         assert_eq!((names[0].as_str(), names[10].as_str()), ("PATCH pods/demo-fe-0#1", "PATCH pods/demo-fe-0#2"));
+    }
+
+    #[test]
+    fn what_only_one_of_two_runs_did_is_no_step_of_plans() {
+        let of = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        assert_eq!(common(&of(&["a", "b", "a", "c"]), &of(&["b", "a", "d"])), of(&["a", "b"]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use doris_client::{BackendChange, MemberAddress, Session};
 
 use super::super::Round;
 use super::gather::SCHEDULER;
-use super::words;
+use super::{KIND, words};
 use crate::act::pods;
 use crate::error::Error;
 use crate::observe::doris::Doris;
@@ -31,10 +31,10 @@ impl Round<'_> {
         let target = target_of(&step).or_else(|| told.as_ref().map(|operation| operation.target.clone()));
         self.decide(told);
         if self.is_safe_point(&step) {
-            return self.release_lease().await;
+            return self.release_lease(KIND).await;
         }
-        let Some(fence) = self.hold_lease(target.as_deref().unwrap_or("its backends")).await? else { return Ok(()) };
-        if touches_the_member_under_work(&step) && !target.as_deref().is_some_and(|pod| self.is_written_down(pod)) {
+        let Some(fence) = self.hold_lease(KIND, target.as_deref().unwrap_or("its backends")).await? else { return Ok(()) };
+        if touches_the_member_under_work(&step) && !target.as_deref().is_some_and(|pod| self.is_written_down(KIND, pod)) {
             return Ok(());
         }
         let pod_of = |name: &str| members.iter().find(|member| member.name == name);
@@ -70,19 +70,6 @@ impl Round<'_> {
             }
             _ => self.wait(reason::RESTARTING, sentence),
         }
-    }
-
-    /// Puts the operation into the status, and keeps it until the status shows it.
-    fn decide(&mut self, told: Option<OperationStatus>) {
-        let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
-        self.memory.roll.decided =
-            told.clone().filter(|decided| written.and_then(|operation| operation.member.as_ref()) != decided.member.as_ref());
-        self.facts.operation = told;
-    }
-
-    /// Whether a statement that cannot be fenced may be sent now.
-    async fn may_speak(&mut self, fence: &Fence) -> bool {
-        self.ctx.operations.is_fresh(&self.key.namespace, &self.key.name, fence).await
     }
 
     async fn switch(&mut self, session: &mut Session, member: Option<&Member>, off: bool, fence: &Fence) -> Result<(), Error> {
@@ -131,14 +118,8 @@ impl Round<'_> {
         if is_master {
             tracing::info!(cluster = self.key.name, pod, "the master is restarted; another frontend is elected");
         }
-        self.delete_pod(pod, uid, fence).await
-    }
-
-    /// Deletes exactly this pod, if the Lease is still ours by a fresh look.
-    pub(super) async fn delete_pod(&mut self, pod: &str, uid: &str, fence: &Fence) -> Result<(), Error> {
         self.memory.roll.unhealthy = None;
-        self.ctx.operations.check_just_before_act(&self.key.namespace, &self.key.name, fence).await?;
-        pods::delete(self.ctx, self.key, pod, uid).await
+        self.delete_pod(pod, uid, fence).await
     }
 }
 

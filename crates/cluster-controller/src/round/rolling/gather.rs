@@ -76,7 +76,7 @@ impl Round<'_> {
 
     /// What only the member under work, or only the other frontends, can tell.
     async fn ask_member_under_work(&self, members: &mut [Member], doris: &Doris) {
-        let Some(name) = self.operation().and_then(|operation| operation.member).map(|member| member.pod) else { return };
+        let Some(name) = self.operation(super::KIND).and_then(|operation| operation.member).map(|member| member.pod) else { return };
         let Some(member) = members.iter_mut().find(|member| member.name == name) else { return };
         let fqdn = self.fqdn(member);
         match member.component {

@@ -1,0 +1,121 @@
+//! The one disruptive operation of a cluster: its record in the status, and the Lease that it holds.
+//!
+//! Every kind of operation goes through here, so that two of them never work on a cluster at once:
+//! what is written down in `status.operation` is finished, or brought to a safe point, before another begins.
+
+use controller_kit::lease::{Fence, Holding, Operation};
+use doris_api::cluster::OperationStatus;
+use jiff::Timestamp;
+
+use super::Round;
+use crate::act::pods;
+use crate::error::Error;
+
+/// What is remembered of an operation between two rounds.
+#[derive(Debug, Default)]
+pub struct OperationMemory {
+    /// The operation as it was decided last, until the status shows it.
+    decided: Option<OperationStatus>,
+    /// What we hold the operation Lease for.
+    holds_lease: Option<&'static str>,
+}
+
+/// What an operation is called, and how it is told to a person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    /// Its name in the Lease and in the status.
+    pub name: &'static str,
+    /// Reason of the wait for somebody else's Lease.
+    pub reason: &'static str,
+    /// What happens to the target, as in "demo-be-2 is restarted".
+    pub done_to_target: &'static str,
+}
+
+impl Round<'_> {
+    /// The operation under way, of whatever kind: as the server has it, or as we decided it a moment ago.
+    pub(super) fn under_way(&self) -> Option<OperationStatus> {
+        let written = self.cluster.status.as_ref().and_then(|status| status.operation.clone());
+        self.memory.operation.decided.clone().or(written)
+    }
+
+    /// The operation under way, if it is of this kind.
+    pub(super) fn operation(&self, kind: Kind) -> Option<OperationStatus> {
+        self.under_way().filter(|operation| operation.kind == kind.name)
+    }
+
+    /// An operation of another kind that is under way: this one waits until it is done.
+    pub(super) fn other_operation(&self, kind: Kind) -> Option<OperationStatus> {
+        self.under_way().filter(|operation| operation.kind != kind.name)
+    }
+
+    /// Whether the status on the server names this member as the one under work: only then may it be touched.
+    pub(super) fn is_written_down(&self, kind: Kind, pod: &str) -> bool {
+        let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
+        written
+            .filter(|operation| operation.kind == kind.name)
+            .and_then(|operation| operation.member.as_ref())
+            .is_some_and(|member| member.pod == pod)
+    }
+
+    /// Puts the operation into the status, and keeps it until the status shows it.
+    pub(super) fn decide(&mut self, told: Option<OperationStatus>) {
+        let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
+        let identity = |operation: &OperationStatus| (operation.kind.clone(), operation.member.clone());
+        self.memory.operation.decided = told.clone().filter(|decided| written.map(identity) != Some(identity(decided)));
+        self.facts.operation = told;
+    }
+
+    /// Takes or keeps the operation Lease; tells who has it otherwise.
+    pub(super) async fn hold_lease(&mut self, kind: Kind, target: &str) -> Result<Option<Fence>, Error> {
+        let since = self.facts.operation.as_ref().and_then(|operation| operation.started_at.as_ref()).map(|time| time.0);
+        let operation = Operation {
+            kind: kind.name.to_owned(),
+            target: target.to_owned(),
+            started: since.unwrap_or_else(|| whole_seconds(self.ctx.clock.now())),
+        };
+        match self.ctx.operations.hold(&self.key.namespace, &self.key.name, &operation).await? {
+            Holding::Ours { fence, .. } => {
+                self.memory.operation.holds_lease = Some(kind.name);
+                Ok(Some(fence))
+            }
+            Holding::Busy { holder, operation } => {
+                let what = operation.map_or_else(String::new, |operation| format!(" for {} of {}", operation.kind, operation.target));
+                let done = kind.done_to_target;
+                self.wait(kind.reason, format!("{target} {done} once {holder} gives the cluster's operation Lease up, held{what}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Gives the Lease up at a safe point, if it is held for this kind of operation.
+    pub(super) async fn release_lease(&mut self, kind: Kind) -> Result<(), Error> {
+        if self.memory.operation.holds_lease == Some(kind.name) {
+            self.memory.operation.holds_lease = None;
+            self.ctx.operations.release(&self.key.namespace, &self.key.name).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether a statement that cannot be fenced may be sent now.
+    pub(super) async fn may_speak(&mut self, fence: &Fence) -> bool {
+        self.ctx.operations.is_fresh(&self.key.namespace, &self.key.name, fence).await
+    }
+
+    /// Deletes exactly this pod, if the Lease is still ours by a fresh look.
+    pub(super) async fn delete_pod(&mut self, pod: &str, uid: &str, fence: &Fence) -> Result<(), Error> {
+        self.ctx.operations.check_just_before_act(&self.key.namespace, &self.key.name, fence).await?;
+        pods::delete(self.ctx, self.key, pod, uid).await
+    }
+
+    /// The failover-watcher asks for the Lease: it is given up at the next safe point.
+    pub(super) fn requested_by_watcher(&self) -> Option<String> {
+        let failover = self.cluster.status.as_ref()?.failover.as_ref()?;
+        let request = failover.requested.as_ref()?;
+        Some(format!("the failover-watcher asked to work on {} first ({})", request.target, request.kind))
+    }
+}
+
+/// Kubernetes keeps whole seconds; a time that is compared with one read back has no more.
+pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
