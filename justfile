@@ -1,4 +1,5 @@
 # What CI runs, by name: `.ci/run` runs all of it on a machine with nothing but the toolchains.
+# No recipe selects a package: alone it would be built with other features of its dependencies, and all of them anew.
 
 # The recipes.
 default:
@@ -20,30 +21,30 @@ check:
 
 # The scenarios on the real Kubernetes alone.
 real:
-    cargo test -p scenarios --test real_create --test real_control_plane
+    cargo test --test real_create --test real_control_plane
 
 # A cluster on older real Kubernetes versions, which are built first where they are not: minutes each.
 real-old:
-    REAL_KUBERNETES=1.30 cargo test -p scenarios --test real_create -- basic:: --nocapture
-    REAL_KUBERNETES=1.25 cargo test -p scenarios --test real_create -- basic:: --nocapture
+    REAL_KUBERNETES=1.30 cargo test --test real_create -- basic:: --nocapture
+    REAL_KUBERNETES=1.25 cargo test --test real_create -- basic:: --nocapture
 
 # A real Kubernetes control plane with simulated nodes and Doris members on this machine, until Ctrl-C.
 control-plane *arguments:
-    cargo run -p scenarios --bin control-plane -- up {{ arguments }}
+    cargo run --bin control-plane -- up {{ arguments }}
 
-# kubectl and the Python client against kube-sim, which must run (`cargo run -p kube-sim -- --nodes 3 --kubeconfig FILE`) and be named by KUBECONFIG.
+# kubectl and the Python client against kube-sim, which must run (`cargo run --bin kube-sim -- --nodes 3 --kubeconfig FILE`) and be named by KUBECONFIG.
 clients:
     e2e/clients/kubectl.sh
     python3 e2e/clients/python_client.py
 
 # The same against the real control plane; needs `pip install -r e2e/clients/requirements.txt`.
 clients-real:
-    cargo run -p scenarios --bin control-plane -- run -- sh -c 'e2e/clients/kubectl.sh && python3 e2e/clients/python_client.py'
+    cargo run --bin control-plane -- run -- sh -c 'e2e/clients/kubectl.sh && python3 e2e/clients/python_client.py'
 
 # Recorded conversations with a real API server, against a real API server (`just test` has them against the simulated one).
 conversations-real:
-    cargo build -p kube-sim --bin conformance
-    cargo run -p scenarios --bin control-plane -- run --zone z1 --bind-claims-at-once -- sh -c '"${CARGO_TARGET_DIR:-target}/debug/conformance" --together 6 --server "$KUBERNETES_SERVER" --token "$KUBERNETES_TOKEN"'
+    cargo build --bin conformance
+    cargo run --bin control-plane -- run --zone z1 --bind-claims-at-once -- sh -c '"${CARGO_TARGET_DIR:-target}/debug/conformance" --together 6 --server "$KUBERNETES_SERVER" --token "$KUBERNETES_TOKEN"'
 
 # Everything, as CI does.
 ci:

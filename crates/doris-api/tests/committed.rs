@@ -20,7 +20,7 @@ fn the_committed_definition_is_current() {
     let path = deploy("crds/doris-operator.dev_dorisclusters.yaml");
     let wanted = format!("---\n{}", to_yaml(&doris_cluster(CURRENT_MINOR).expect("a definition")).expect("YAML"));
     let is = fs::read_to_string(&path).unwrap_or_default();
-    assert!(is == wanted, "run: cargo run -p doris-api --bin crds > deploy/crds/doris-operator.dev_dorisclusters.yaml");
+    assert!(is == wanted, "run: cargo run --bin crds > deploy/crds/doris-operator.dev_dorisclusters.yaml");
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn the_full_example_has_every_field_with_its_description() {
     let text = fs::read_to_string(deploy("examples/full.yaml")).expect("text");
     let object: Value = serde_saphyr::from_str(&text).expect("YAML");
     let wanted = doris_api::example::full(&object["spec"]).expect("an example");
-    assert!(text == wanted, "run: cargo run -p doris-api --bin full-example < deploy/examples/full.yaml, and keep what it prints");
+    assert!(text == wanted, "run: cargo run --bin full-example < deploy/examples/full.yaml, and keep what it prints");
     let crd = serde_json::to_value(doris_cluster(CURRENT_MINOR).expect("a definition")).expect("JSON");
     let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"];
     for name in spec["properties"].as_object().expect("fields").keys() {

@@ -197,7 +197,7 @@ fn print_hints(running: &Running, kubeconfig: Option<&Path>) {
     println!("  kubectl get nodes,storageclasses");
     if running.pods == Pods::Doris {
         println!("  kubectl apply --server-side -f deploy/crds");
-        println!("  cargo run -p cluster-controller -- --listen 127.0.0.1:0 --log-format text   # in a terminal of its own");
+        println!("  cargo run --bin cluster-controller -- --listen 127.0.0.1:0 --log-format text   # in a terminal of its own");
         println!("  kubectl apply -f deploy/examples/basic.yaml");
         println!("  kubectl get dcr --watch");
     }
