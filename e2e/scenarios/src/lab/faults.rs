@@ -53,6 +53,13 @@ struct State {
     dead: BTreeSet<String>,
 }
 
+impl State {
+    /// How often a step was taken so far: walks over all steps, so only those are counted that a plan names.
+    fn occurrences(&self, what: &str) -> usize {
+        self.log.iter().filter(|done| *done == what).count()
+    }
+}
+
 /// A fault plan that counts steps; clones count together.
 #[derive(Clone, Debug)]
 pub struct Faults {
@@ -83,8 +90,7 @@ impl Faults {
     /// Counts a step and says what happens to it.
     pub fn step(&self, what: impl Into<String>) -> Verdict {
         let (mut state, what) = (self.lock(), what.into());
-        let occurrence = state.log.iter().filter(|done| **done == what).count() + 1;
-        let named = state.named.iter().position(|(step, _)| step.occurrence == occurrence && step.what == what);
+        let named = state.named.iter().position(|(step, _)| step.what == what && step.occurrence == state.occurrences(&what) + 1);
         state.log.push(what);
         if let Some(found) = named {
             return Verdict::Hit(state.named.remove(found).1);
@@ -107,6 +113,11 @@ impl Faults {
     /// Tells each crash.
     pub fn crashes(&self) -> watch::Receiver<u64> {
         self.crashes.subscribe()
+    }
+
+    /// How many steps there were so far.
+    pub fn steps(&self) -> usize {
+        self.lock().log.len()
     }
 
     /// Every step so far.

@@ -163,7 +163,7 @@ pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFn
         broken.extend(ready(&lab).await);
         // The controller is done with the creation, too.
         tokio::time::sleep(Duration::from_secs(60)).await;
-        before = lab.faults.log().len();
+        before = lab.faults.steps();
     }
     let begun = Instant::now();
     let work = async {
@@ -230,7 +230,7 @@ async fn stale_caches(lab: &Lab, controller: &Controller, plan: Plan) {
         return;
     }
     let before = usize::try_from(plan.step).unwrap_or(usize::MAX).saturating_sub(1);
-    while lab.faults.log().len() < before {
+    while lab.faults.steps() < before {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     controller.hold_watches(true);

@@ -93,7 +93,7 @@ async fn leader_change_mid_create() {
         let elected = |instance| ControllerOptions { instance, elected: true, ..ControllerOptions::default() };
         let mut controllers = vec![lab.start_controller_with(elected(0)), lab.start_controller_with(elected(1))];
         lab.apply(&cluster("demo", basic("2.1.7"))).await.expect("the spec is accepted");
-        let far = || async { if lab.faults.log().len() >= steps { Ok(()) } else { Err("not so far".to_owned()) } };
+        let far = || async { if lab.faults.steps() >= steps { Ok(()) } else { Err("not so far".to_owned()) } };
         lab.eventually("the first leader works", Duration::from_mins(2), far).await;
         let first = holder(&lab).await;
         let at = usize::from(first.ends_with("-100"));

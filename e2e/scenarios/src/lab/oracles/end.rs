@@ -268,7 +268,7 @@ pub fn left_tickets(state: &EndState) -> Vec<String> {
 
 /// `quiet`: a ready cluster is left alone, and stays ready.
 pub async fn quiet(lab: &Lab, name: &str) -> Vec<String> {
-    let (writes, steps) = (lab.writes().len(), lab.faults.log().len());
+    let (writes, steps) = (lab.writes().len(), lab.faults.steps());
     tokio::time::sleep(QUIET).await;
     let mut broken: Vec<String> =
         lab.writes().split_off(writes).into_iter().map(|write| format!("quiet: {write} in a ready cluster")).collect();
