@@ -5,7 +5,7 @@ mod operation;
 mod record;
 
 pub use elector::{ElectionSettings, LeaderElector};
-pub use operation::{Fence, Holding, LeaseError, Operation, OperationLeases};
+pub use operation::{Fence, Holding, LeaseError, LeaseView, Operation, OperationLeases};
 
 #[cfg(test)]
 mod server;

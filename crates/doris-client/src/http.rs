@@ -89,6 +89,25 @@ pub async fn backend_is_healthy(transport: &dyn Transport, endpoint: Endpoint) -
     Ok(value.get("status").and_then(Value::as_str) == Some("OK"))
 }
 
+/// What a backend works on, by its own metrics. Which of them there are differs between versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BackendWork {
+    /// Parts of queries.
+    pub fragments: Option<u64>,
+    /// Loads that it leads.
+    pub loads: Option<u64>,
+}
+
+/// What a backend works on now.
+pub async fn backend_work(transport: &dyn Transport, endpoint: Endpoint) -> Result<BackendWork, Error> {
+    let body = get(transport, endpoint, "/metrics".to_owned(), None, PROBE_LIMIT).await?;
+    let count = |name: &str| metrics::count(&body, name, None);
+    Ok(BackendWork {
+        fragments: count("doris_be_fragment_instance_count").or_else(|| count("doris_be_plan_fragment_count")),
+        loads: count("doris_be_streaming_load_current_processing"),
+    })
+}
+
 /// Changes one setting of one frontend; with `persist` also in its configuration file.
 /// The answer's code is 0 whatever happened, so the lists in it are read.
 pub async fn set_frontend_config(

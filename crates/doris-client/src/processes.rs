@@ -15,4 +15,16 @@ impl Session {
         })?;
         Ok(rows.into_iter().filter(|runs| *runs).count() as u64)
     }
+
+    /// Parts of statements that run on a backend now, by its own word; nothing if the version cannot tell (2.0).
+    pub async fn active_tasks(&mut self, backend: u64) -> Result<Option<u64>, Error> {
+        const WHAT: &str = "information_schema.backend_active_tasks";
+        let asked = self.table(WHAT, "SELECT BE_ID FROM information_schema.backend_active_tasks").await;
+        let rows = match asked {
+            Ok(table) => table.read(|row| row.required_number::<u64>("BE_ID"))?,
+            Err(Error::Refused { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        Ok(Some(rows.into_iter().filter(|id| *id == backend).count() as u64))
+    }
 }

@@ -11,7 +11,7 @@ use doris_api::rules::SafetyRule;
 use doris_safety::{Observed, Step, applicable, away};
 
 pub use cluster::{backends, colocate_groups, jobs, switches};
-pub use frontends::{FrontendPod, frontends};
+pub use frontends::{Found, FrontendPod, frontends};
 pub use tablets::{Catalog, health, tablets};
 
 use crate::error::Error;

@@ -107,6 +107,12 @@ pub fn consequences(observed: &Observed, step: &Step) -> Vec<String> {
     sentences
 }
 
+/// Whether backends go in a step that nobody else can answer for: queries are then not kept away from
+/// them before they go, for every one of those would fail at once.
+pub fn sole_server(observed: &Observed, step: &Step) -> bool {
+    rules::sole_server(observed, step)
+}
+
 /// How many backends go in a step or are not well anyway. [`crate::TabletMap::needs_placing`] tells
 /// with it which partitions have to be looked into before the step can be judged.
 pub fn away(backends: &[Backend], step: &Step) -> usize {

@@ -12,7 +12,7 @@ use crate::blocked::Blocked;
 use crate::observed::Observed;
 use crate::step::Step;
 
-pub(crate) use replicas::{away, unavailable};
+pub(crate) use replicas::{away, sole_server, unavailable};
 
 /// What one rule has against a step; nothing if it allows it.
 pub(crate) fn judge(rule: SafetyRule, observed: &Observed, step: &Step) -> Vec<Blocked> {

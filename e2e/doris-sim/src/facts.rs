@@ -120,6 +120,8 @@ pub struct RegisteredMember {
     pub alive: bool,
     /// Whether it is being emptied; backends only.
     pub decommissioned: bool,
+    /// Whether queries or loads are kept away; backends only.
+    pub kept_away: bool,
 }
 
 /// What a frontend made new when it started.
@@ -288,6 +290,7 @@ fn registered(fe: &Fe) -> Vec<RegisteredMember> {
         port: row.edit_log_port,
         alive: row.alive,
         decommissioned: false,
+        kept_away: false,
     });
     let backends = fe.catalog.backends.values().map(|row| RegisteredMember {
         kind: MemberKind::Backend,
@@ -295,6 +298,7 @@ fn registered(fe: &Fe) -> Vec<RegisteredMember> {
         port: row.heartbeat_port,
         alive: row.alive,
         decommissioned: row.decommissioned,
+        kept_away: row.query_disabled || row.load_disabled,
     });
     let brokers = fe.catalog.brokers.values().flatten().map(|row| RegisteredMember {
         kind: MemberKind::Broker,
@@ -302,6 +306,7 @@ fn registered(fe: &Fe) -> Vec<RegisteredMember> {
         port: row.port,
         alive: row.alive,
         decommissioned: false,
+        kept_away: false,
     });
     frontends.chain(backends).chain(brokers).collect()
 }

@@ -58,6 +58,25 @@ pub enum Holding {
     },
 }
 
+/// A cluster's Lease as the server has it, beside what we know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseView {
+    /// Who we are to it.
+    pub identity: String,
+    /// Who holds it.
+    pub holder: Option<String>,
+    /// What for.
+    pub operation: Option<Operation>,
+    /// Its fence now.
+    pub now: Option<Fence>,
+    /// The fence under which we took it.
+    pub taken: Option<Fence>,
+    /// Time since our last renewal, by the monotonic clock; without end if we do not hold it.
+    pub renewed_ago: Duration,
+    /// How long a holder may be silent.
+    pub duration: Duration,
+}
+
 /// Why a Lease could not be taken or an act may not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
@@ -185,6 +204,23 @@ impl OperationLeases {
         }
         entry.held = None;
         Err(lost())
+    }
+
+    /// Reads the Lease, for whoever judges a step by it.
+    pub async fn look(&self, namespace: &str, cluster: &str) -> Result<LeaseView, LeaseError> {
+        let entry = self.entry(namespace, cluster).await;
+        let entry = entry.lock().await;
+        let read = self.record(namespace, cluster).get().await.map_err(|error| api_error(cluster, &error))?;
+        let now = self.clock.instant();
+        Ok(LeaseView {
+            identity: self.identity.clone(),
+            holder: read.as_ref().and_then(record::holder).map(str::to_owned),
+            operation: read.as_ref().and_then(operation_of),
+            now: read.as_ref().map(fence_of),
+            taken: entry.held.as_ref().map(|held| held.fence.clone()),
+            renewed_ago: entry.held.as_ref().map_or(Duration::MAX, |held| now.duration_since(held.renewed)),
+            duration: self.length,
+        })
     }
 
     /// Whether the Lease was renewed so lately that a statement that cannot be fenced may be sent now.

@@ -7,8 +7,8 @@ use futures::future::join_all;
 
 use crate::elect::MasterVerdict;
 use crate::http;
-use crate::probe::MasterSearch;
-use crate::rows::FrontendRole;
+use crate::probe::{FrontendView, MasterSearch};
+use crate::rows::{Frontend, FrontendRole};
 use crate::transport::Transport;
 
 /// What Kubernetes and the operation under way say of a frontend.
@@ -26,11 +26,29 @@ pub struct FrontendPod {
     pub has_metadata_copy: bool,
 }
 
+/// What a search for the master found, without its session.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'a> {
+    /// What every frontend said of itself.
+    pub views: &'a [FrontendView],
+    /// The rows on the connection of the only one that claims to be master.
+    pub frontends: &'a [Frontend],
+    /// Whether it was accepted.
+    pub verdict: &'a MasterVerdict,
+}
+
+impl MasterSearch {
+    /// What was found, without the session.
+    pub fn found(&self) -> Found<'_> {
+        Found { views: &self.views, frontends: &self.frontends, verdict: &self.verdict }
+    }
+}
+
 /// The frontends, from a search for the master and one more look at each journal: the master's first,
 /// then the others', so that whoever has as much was not behind when the master was asked.
-pub async fn frontends(transport: &dyn Transport, search: &MasterSearch, pods: &BTreeMap<String, FrontendPod>) -> doris_safety::Frontends {
+pub async fn frontends(transport: &dyn Transport, search: Found<'_>, pods: &BTreeMap<String, FrontendPod>) -> doris_safety::Frontends {
     let target = |host: &str| search.views.iter().map(|view| &view.target).find(|target| target.host == host);
-    let master = match &search.verdict {
+    let master = match search.verdict {
         MasterVerdict::Accepted { host } => match target(host) {
             Some(target) => http::frontend_metrics(transport, target.http).await.map_err(|error| error.to_string()).and_then(|metrics| {
                 let journal = metrics.max_journal_id.ok_or_else(|| format!("{host} does not tell its journal id"))?;
@@ -59,7 +77,7 @@ pub async fn frontends(transport: &dyn Transport, search: &MasterSearch, pods: &
 }
 
 /// Voting members of the master's replication group, itself included. Members are named by host there.
-fn group(search: &MasterSearch, master: &str) -> BTreeSet<String> {
+fn group(search: Found<'_>, master: &str) -> BTreeSet<String> {
     let view = search.views.iter().find(|view| view.target.host == master);
     let others = view.and_then(|view| view.group.as_ref().ok()).map(|group| group.electable_nodes.clone()).unwrap_or_default();
     others.into_iter().chain([master.to_owned()]).collect()
@@ -69,7 +87,7 @@ fn group(search: &MasterSearch, master: &str) -> BTreeSet<String> {
 type Answers = BTreeMap<String, Option<u64>>;
 
 fn member(
-    search: &MasterSearch,
+    search: Found<'_>,
     journals: &Answers,
     pod: Option<&FrontendPod>,
     (host, role, joined): (String, FrontendRole, bool),

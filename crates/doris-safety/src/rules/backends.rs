@@ -18,8 +18,11 @@ const HIGH_WATERMARK: u64 = 85;
 const ROOM_USED: u64 = 90;
 
 /// Between two backends no tablet is unhealthy that was healthy when the operation began.
-pub(super) fn tablet_health(observed: &Observed, _: &Step) -> Vec<Blocked> {
+pub(super) fn tablet_health(observed: &Observed, step: &Step) -> Vec<Blocked> {
     let rule = SafetyRule::TabletHealth;
+    if takes_nothing(observed, step) {
+        return Vec::new();
+    }
     let Some(health) = &observed.health else { return vec![Blocked::unread(rule, "the health of the tablets")] };
     let Some(switches) = observed.switches else { return vec![Blocked::unread(rule, "the switches of the tablet scheduler")] };
     let Some(baseline) = &observed.baseline else { return Vec::new() };
@@ -48,6 +51,15 @@ pub(super) fn tablet_health(observed: &Observed, _: &Step) -> Vec<Blocked> {
         first.first().copied().unwrap_or_default()
     );
     vec![Blocked::soft(rule, (*database).to_owned(), sentence)]
+}
+
+/// Whether a step restarts nothing but backends that are not alive: to replace what cannot run takes
+/// nothing away, and may be what ends the damage.
+pub(super) fn takes_nothing(observed: &Observed, step: &Step) -> bool {
+    let Step::RestartBackends { backends } = step else { return false };
+    let Some(rows) = &observed.backends else { return false };
+    let is_dead = |id: &u64| rows.iter().any(|row| row.id == *id && !row.alive);
+    !backends.is_empty() && backends.iter().all(is_dead)
 }
 
 /// What a decommission leaves.

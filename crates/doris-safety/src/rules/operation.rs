@@ -2,6 +2,7 @@
 
 use doris_api::rules::SafetyRule;
 
+use super::backends::takes_nothing;
 use crate::blocked::Blocked;
 use crate::observed::{BackupJob, Observed};
 use crate::step::{NodeRole, Step};
@@ -91,6 +92,7 @@ fn name(job: &BackupJob) -> String {
 /// Whether a step takes a backend with tablets; compute nodes and frontends take no part in a backup.
 fn concerns_data(observed: &Observed, step: &Step) -> bool {
     match step {
+        Step::RestartBackends { .. } if takes_nothing(observed, step) => false,
         Step::RestartBackends { backends: ids } => {
             let is_compute = |id: &u64| {
                 observed.backends.iter().flatten().any(|backend| backend.id == *id && backend.role == Some(NodeRole::Computation))

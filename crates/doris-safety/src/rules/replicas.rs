@@ -349,6 +349,14 @@ pub(crate) fn unavailable(observed: &Observed, step: &Step) -> Vec<String> {
     sentences.into_iter().flatten().collect()
 }
 
+/// Whether a step takes the only backends that serve some table.
+pub(crate) fn sole_server(observed: &Observed, step: &Step) -> bool {
+    let (Some(backends), Some(map), Some(victims)) = (&observed.backends, &observed.tablets, taken(observed, step)) else {
+        return false;
+    };
+    !Change::new(backends, map, &victims).unreadable().is_empty()
+}
+
 /// Backends that go in a step or are not well anyway: each may hold a replica of any tablet. What
 /// has to be placed before the step can be judged depends on their number.
 pub(crate) fn away(backends: &[Backend], step: &Step) -> usize {

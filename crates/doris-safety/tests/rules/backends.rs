@@ -59,6 +59,19 @@ fn tablet_health_forgives_old_damage_and_what_our_own_switch_causes() {
     allowed(rule, "colocate balance is held", &held, &restart_be(&[1]));
 }
 
+#[test]
+fn tablet_health_lets_what_cannot_run_be_replaced() {
+    let rule = SafetyRule::TabletHealth;
+    let sick_without = |dead: &[u64]| Observed {
+        health: Some(sick("ReplicaMissing", &[7])),
+        ..with_backends(3, orders(3), |all| all.iter_mut().filter(|one| dead.contains(&one.id)).for_each(|one| one.alive = false))
+    };
+    allowed(rule, "it is what ends the damage", &sick_without(&[1]), &restart_be(&[1]));
+    for (name, dead, step) in [("another one", vec![2], restart_be(&[1])), ("one of the two lives", vec![1], restart_be(&[1, 2]))] {
+        assert!(told(rule, [(name, sick_without(&dead), step)]).contains("1 tablet is not healthy"), "{name}");
+    }
+}
+
 /// Four backends, of which the fourth leaves.
 fn four(tables: doris_safety::TabletMap, change: impl FnOnce(&mut Vec<doris_safety::Backend>)) -> Observed {
     with_backends(4, tables, change)

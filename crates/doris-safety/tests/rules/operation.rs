@@ -60,6 +60,11 @@ fn backup_idle_minds_neither_compute_nodes_nor_frontends() {
     });
     allowed(SafetyRule::BackupIdle, "a compute node", &running, &restart_be(&[1]));
     allowed(SafetyRule::BackupIdle, "a frontend", &running, &restart_fe(1));
+    let dead = changed(|all| {
+        all.jobs.as_mut().expect("jobs").backups = vec![job(false, "nightly_7")];
+        all.backends.as_mut().expect("backends")[0].alive = false;
+    });
+    allowed(SafetyRule::BackupIdle, "one that cannot run", &dead, &restart_be(&[1]));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 use doris_api::cluster::UnavailableTables;
 use doris_api::rules::SafetyRule;
-use doris_safety::{Backend, NodeRole, Observed, PartitionKind, PlacedPartition, Step, TabletMapBuilder, Terms, check, consequences};
+use doris_safety::{
+    Backend, NodeRole, Observed, PartitionKind, PlacedPartition, Step, TabletMapBuilder, Terms, check, consequences, sole_server,
+};
 
 use super::fixtures::{allowed, be, partition, restart_be, tables, terms, told, well, with_backends};
 
@@ -139,6 +141,16 @@ fn load_quorum_heeds_what_the_table_asks_for_and_what_was_lost_before() {
     allowed(rule, "one live replica is enough", &with_backends(3, builder.finish(), |_| ()), &restart_be(&[3]));
     let lost = with_backends(4, tables(&[("orders", 3, &[&[1, -2, -3]])]), |_| ());
     allowed(rule, "no loads before either", &lost, &restart_be(&[1]));
+}
+
+#[test]
+fn a_backend_that_alone_serves_a_table_is_known_for_it() {
+    let single = || tables(&[("orders", 3, &[&[1, 2, 3]]), ("log", 1, ON_THREE)]);
+    let all = with_backends(3, single(), |_| ());
+    assert!(sole_server(&all, &restart_be(&[3])) && !sole_server(&all, &restart_be(&[1])));
+    assert!(!sole_server(&with_backends(3, single(), gone(3)), &restart_be(&[3])), "it serves nothing now");
+    assert!(sole_server(&with_backends(3, tables(&[("orders", 2, &[&[2, 3]])]), |all| all[1].query_disabled = true), &restart_be(&[3])));
+    assert!(!sole_server(&Observed { tablets: None, ..well() }, &restart_be(&[3])), "nothing is known of any table");
 }
 
 #[test]

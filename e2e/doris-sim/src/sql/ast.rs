@@ -74,6 +74,8 @@ pub(crate) enum Show {
     ReplicaStatus {
         database: Option<String>,
         table: String,
+        /// Of these partitions alone; of all if it is empty.
+        partitions: Vec<String>,
     },
     ReplicaDistribution {
         database: Option<String>,

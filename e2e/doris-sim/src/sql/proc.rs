@@ -1,6 +1,7 @@
 //! SHOW PROC.
 
 mod health;
+mod jobs;
 mod schema;
 
 use health::{balance, health, schedule_columns, tags, unhealthy};
@@ -117,6 +118,8 @@ pub(crate) fn proc_rows(state: &State, id: ProcessId, home: ProcessId, path: &st
         ["dbs", database] => tables(catalog, database).ok_or_else(|| unknown(path))?,
         ["dbs", database, table, rest @ ..] => replicas::below_table(fe, database, table, rest).ok_or_else(|| unknown(path))?,
         ["jobs"] => pairs(&["DbId", "DbName"], catalog.databases.values().map(|database| (database.id.to_string(), database.name.clone()))),
+        ["jobs", database] => jobs::counts(catalog, database).ok_or_else(|| unknown(path))?,
+        ["jobs", database, kind] => jobs::of_kind(catalog, database, kind, fe.version.from_line(2, 1)).ok_or_else(|| unknown(path))?,
         ["transactions"] => transactions(catalog),
         ["tasks"] => tasks(),
         ["monitor"] => pairs(&["Name", "Info"], [("jvm".to_owned(), " ".to_owned())]),

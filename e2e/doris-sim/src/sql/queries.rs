@@ -94,7 +94,25 @@ impl Parser<'_> {
         }
         self.expect("FROM")?;
         let (database, table) = self.qualified()?;
-        Ok(if status { Show::ReplicaStatus { database, table } } else { Show::ReplicaDistribution { database, table } })
+        let partitions = self.partition_names()?;
+        Ok(if status { Show::ReplicaStatus { database, table, partitions } } else { Show::ReplicaDistribution { database, table } })
+    }
+
+    /// `PARTITION (p1, p2)` or `PARTITIONS (..)`, if it is there.
+    fn partition_names(&mut self) -> Parsed<Vec<String>> {
+        let mut names = Vec::new();
+        if !self.accept("PARTITION") && !self.accept("PARTITIONS") {
+            return Ok(names);
+        }
+        self.expect_symbol("(")?;
+        loop {
+            names.push(self.name()?);
+            if !self.symbol(",") {
+                break;
+            }
+        }
+        self.expect_symbol(")")?;
+        Ok(names)
     }
 
     pub(super) fn select(&mut self) -> Parsed<Statement> {

@@ -86,9 +86,9 @@ impl Context<'_> {
             Show::Snapshot { repository } => Err(SqlError::detail(format!("Repository {repository} does not exist"))),
             Show::CreateRepository => Err(SqlError::detail("repository not exist.")),
             Show::WorkloadGroups { like } => self.workload_groups(like.as_ref()),
-            Show::Tablets { database, table } | Show::ReplicaStatus { database, table } | Show::ReplicaDistribution { database, table } => {
-                self.table_details(show, database.as_ref(), table)
-            }
+            Show::Tablets { database, table }
+            | Show::ReplicaStatus { database, table, .. }
+            | Show::ReplicaDistribution { database, table } => self.table_details(show, database.as_ref(), table),
             Show::Tablet(id) => self.tablet(*id),
             Show::Data => self.data(),
             Show::Trash => Ok(Outcome::Rows(trash(self.catalog()?))),

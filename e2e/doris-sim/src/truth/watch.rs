@@ -25,6 +25,8 @@ pub struct BackendStop {
     pub signal: Signal,
     /// Whether every running frontend of the cluster had both drain flags set.
     pub drained: bool,
+    /// Whether every one of them had at least the flag that keeps loads away.
+    pub loads_drained: bool,
     /// Parts of queries that ran on it.
     pub queries: usize,
     /// Loads that it led.
@@ -58,6 +60,12 @@ pub struct FrontendStop {
     pub busy: usize,
     /// Connections.
     pub connections: usize,
+    /// Registered followers.
+    pub followers: usize,
+    /// Followers but for this one that are ready.
+    pub followers_left: usize,
+    /// Other registered frontends that do not run.
+    pub others_down: Vec<String>,
 }
 
 /// A backend that was dropped.
@@ -203,7 +211,7 @@ pub(crate) fn stopping(state: &mut State, process: ProcessId, signal: Signal) {
     let (at_ms, cluster_id) = (state.clock.now_ms(), cluster_of(proc));
     match &proc.body {
         Body::Fe(fe) => {
-            let stop = FrontendStop {
+            let mut stop = FrontendStop {
                 process,
                 fqdn: fe.fqdn.clone(),
                 at_ms,
@@ -212,7 +220,11 @@ pub(crate) fn stopping(state: &mut State, process: ProcessId, signal: Signal) {
                 master: fe.is_master(),
                 busy: fe.sessions.values().filter(|session| session.command != "Sleep").count(),
                 connections: fe.sessions.len(),
+                followers: 0,
+                followers_left: 0,
+                others_down: Vec::new(),
             };
+            neighbours(state, &mut stop);
             state.ledger.frontend_stops.push(stop);
         }
         Body::Be(be) => {
@@ -223,6 +235,7 @@ pub(crate) fn stopping(state: &mut State, process: ProcessId, signal: Signal) {
                 cluster_id,
                 signal,
                 drained: false,
+                loads_drained: false,
                 queries: be.work.fragments.len(),
                 loads: be.work.loads.len(),
                 others_down: Vec::new(),
@@ -237,11 +250,24 @@ pub(crate) fn stopping(state: &mut State, process: ProcessId, signal: Signal) {
     }
 }
 
+/// How the other frontends of the cluster are.
+fn neighbours(state: &State, stop: &mut FrontendStop) {
+    let Some((_, fe)) = authority(state, stop.cluster_id) else { return };
+    let running = |host: &str| state.frontends().find(|(_, peer)| peer.cluster_id == stop.cluster_id && peer.fqdn == host);
+    let others = || fe.catalog.frontends.iter().filter(|row| row.host != stop.fqdn);
+    let is_follower = |row: &&crate::catalog::Frontend| row.role == crate::catalog::FeRole::Follower;
+    stop.followers = fe.catalog.frontends.iter().filter(is_follower).count();
+    stop.followers_left = others().filter(is_follower).filter(|row| running(&row.host).is_some_and(|(_, peer)| peer.is_ready())).count();
+    stop.others_down = others().filter(|row| running(&row.host).is_none()).map(|row| row.host.clone()).collect();
+}
+
 fn consequences(state: &State, stop: &mut BackendStop) {
     let Some((_, fe)) = authority(state, stop.cluster_id) else { return };
     let flagged = |fe: &crate::fe::Fe| {
         fe.catalog.backends.values().find(|row| row.host == stop.fqdn).is_some_and(|row| row.query_disabled && row.load_disabled)
     };
+    let no_loads = |fe: &crate::fe::Fe| fe.catalog.backends.values().any(|row| row.host == stop.fqdn && row.load_disabled);
+    stop.loads_drained = state.frontends().filter(|(_, peer)| peer.cluster_id == stop.cluster_id).all(|(_, peer)| no_loads(peer));
     stop.drained = state.frontends().filter(|(_, peer)| peer.cluster_id == stop.cluster_id).all(|(_, peer)| flagged(peer));
     stop.scheduler_held = fe.settings.flag("disable_tablet_scheduler");
     let owners = owners(state);
@@ -274,6 +300,16 @@ impl World {
     /// Frontends that were told to end, in order.
     pub fn frontend_stops(&self) -> Vec<FrontendStop> {
         self.state().ledger.frontend_stops.clone()
+    }
+
+    /// Backends and frontends that were told to end, without the first so many of each.
+    pub fn stops_after(&self, backends: usize, frontends: usize) -> (Vec<BackendStop>, Vec<FrontendStop>) {
+        let state = self.state();
+        let ledger = &state.ledger;
+        (
+            ledger.backend_stops.get(backends..).unwrap_or_default().to_vec(),
+            ledger.frontend_stops.get(frontends..).unwrap_or_default().to_vec(),
+        )
     }
 
     /// Backends that were dropped, in order.

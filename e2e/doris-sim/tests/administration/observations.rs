@@ -95,10 +95,59 @@ async fn frontends_are_caught_up_with_the_journal_that_the_master_had_before() -
         let search = find_and_prove_master(&transport, &targets(), &root, &mut journals).await;
         let pod = FrontendPod { role: FrontendRole::Follower, stopped: false, done: true, steady_for: None, has_metadata_copy: false };
         let pods: BTreeMap<String, FrontendPod> = (0..3).map(|n| (host(n), pod.clone())).collect();
-        let seen = survey::frontends(&transport, &search, &pods).await;
+        let seen = survey::frontends(&transport, search.found(), &pods).await;
         let master = seen.master.as_ref().map(|master| (master.host.clone(), master.group.len()));
         assert_eq!(master, Ok((host(0), 3)), "{version}");
         assert!(seen.members.len() == 3 && seen.members.iter().all(|member| seen.is_caught_up(member)), "{version}: {seen:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn partitions_and_the_replicas_of_some_of_them_are_read() -> Result<(), Error> {
+    for version in VERSIONS {
+        let (transport, mut session) = cluster(version).await?;
+        // Doris makes its own tables a while after its first backend lives.
+        seconds(30).await;
+        let databases = session.databases().await?;
+        let internal = databases.iter().find(|database| database.name == "__internal_schema").map_or(0, |database| database.id);
+        let tables = session.stored_tables(internal).await?;
+        let log = tables.iter().find(|table| table.name == "audit_log").map_or(0, |table| table.id);
+        let partitions = session.partitions(internal, log, false).await?;
+        assert_eq!(partitions.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["p0", "p1", "p2", "p3"], "{version}");
+        assert!(partitions.iter().all(|row| row.allocation == BTreeMap::from([("default".to_owned(), 1)])), "{version}: {partitions:?}");
+        assert!(session.partitions(internal, log, true).await?.is_empty(), "{version}: no temporary ones");
+        let all = session.replicas("__internal_schema", "audit_log", &[]).await?.len();
+        let some = session.replicas("__internal_schema", "audit_log", &["p1", "p3"]).await?.len();
+        assert_eq!((some * 2, some > 0), (all, true), "{version}");
+        let unknown = session.replicas("__internal_schema", "audit_log", &["p1", "p9"]).await;
+        assert!(matches!(&unknown, Err(Error::Refused { message, .. }) if message.contains("p9")), "{version}: {unknown:?}");
+        drop(transport);
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_the_restart_of_a_backend_is_judged_by_is_read() -> Result<(), Error> {
+    use doris_api::rules::SafetyRule;
+    use doris_safety::{Step, Terms, check, sole_server};
+    for version in VERSIONS {
+        let (_transport, mut session) = with_table(version).await?;
+        let backends = session.backends().await?;
+        let step = Step::RestartBackends { backends: backends.iter().map(|row| row.id).collect() };
+        let observed = survey::for_step(&mut session, &step, None, &BTreeMap::new()).await?;
+        let terms = Terms {
+            operation: "test",
+            unavailable_tables: doris_api::cluster::UnavailableTables::Refuse,
+            overrides: &[],
+            used: &[],
+            now: "2026-11-23T03:00:00Z".parse().expect("a time"),
+        };
+        let refused = check(&observed, &step, &terms).expect_err("its tables have one replica");
+        let rules: Vec<SafetyRule> = refused.blocked.iter().map(|blocked| blocked.rule).collect();
+        assert_eq!(rules, [SafetyRule::ServeReplica, SafetyRule::LoadQuorum, SafetyRule::OneAtATime, SafetyRule::Fresh], "{version}");
+        assert!(refused.blocked[0].sentence.contains("d1.t1"), "{version}: {refused}");
+        assert!(sole_server(&observed, &step), "{version}");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Tablets and their replicas.
 
 use crate::answer::{Rows, SqlError};
-use crate::catalog::{Catalog, Place, Table};
+use crate::catalog::{Catalog, Partition, Place, Table};
 use crate::fe::Fe;
 use crate::sql::amounts::percent;
 use crate::sql::ast::Show;
@@ -66,7 +66,13 @@ impl Context<'_> {
         if matches!(show, Show::ReplicaDistribution { .. }) {
             return Ok(Outcome::Rows(distribution(catalog, found)));
         }
-        let replicas = found.tablets().flat_map(|(partition, tablet)| tablet.replicas.iter().map(move |r| (tablet.id, partition, r)));
+        let asked: &[String] = if let Show::ReplicaStatus { partitions, .. } = show { partitions } else { &[] };
+        if let Some(unknown) = asked.iter().find(|name| !found.partitions.iter().any(|partition| partition.name == **name)) {
+            return Err(SqlError::detail(format!("Partition does not exist: {unknown}")));
+        }
+        let is_asked = |partition: &Partition| asked.is_empty() || asked.contains(&partition.name);
+        let tablets = found.tablets().filter(|(partition, _)| is_asked(partition));
+        let replicas = tablets.flat_map(|(partition, tablet)| tablet.replicas.iter().map(move |r| (tablet.id, partition, r)));
         let mut rows = Rows::of_strings(&if tablets_only { tablet_columns(self.frontend()?) } else { REPLICA_STATUS.to_vec() });
         for (tablet, partition, replica) in replicas {
             let backend = catalog.backends.get(&replica.backend);
