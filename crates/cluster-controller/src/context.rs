@@ -28,6 +28,7 @@ use crate::build::OldBudget;
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
 use crate::round::{OperationMemory, RollMemory};
+use crate::safety::SafetyMetrics;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
 pub const SIBLINGS: &[&str] = &["doris-scaler", "doris-failover-watcher", "doris-monitoring-provisioner", "doris-backup-scheduler"];
@@ -73,6 +74,8 @@ pub struct SetView {
     pub replicas: i32,
     /// Revision that pods are made from now; unknown until the set's controller has seen the latest template.
     pub revision: Option<String>,
+    /// Requests to restart that its template carries.
+    pub restarts: BTreeMap<String, String>,
 }
 
 impl SetView {
@@ -80,7 +83,15 @@ impl SetView {
     pub fn of(set: &StatefulSet) -> Self {
         let replicas = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
         let status = set.status.as_ref().filter(|status| status.observed_generation == set.metadata.generation);
-        Self { stamp: Stamp::of(set), replicas, revision: status.and_then(|status| status.update_revision.clone()) }
+        let template = set.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
+        let annotations = template.and_then(|metadata| metadata.annotations.as_ref()).into_iter().flatten();
+        let is_request = |key: &str| key == labels::RESTART || key.starts_with(labels::RESTART_PREFIX);
+        Self {
+            stamp: Stamp::of(set),
+            replicas,
+            revision: status.and_then(|status| status.update_revision.clone()),
+            restarts: annotations.filter(|(key, _)| is_request(key)).map(|(key, value)| (key.clone(), value.clone())).collect(),
+        }
     }
 }
 
@@ -135,6 +146,8 @@ pub struct Memory {
     pub operation: OperationMemory,
     /// The roll under way.
     pub roll: RollMemory,
+    /// What safety rules refused and was told.
+    pub refusal: crate::round::RefusalMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }
@@ -179,6 +192,8 @@ pub struct Context {
     pub recorder: Recorder,
     /// Numbers.
     pub metrics: Arc<Metrics>,
+    /// Numbers about the safety rules.
+    pub safety: SafetyMetrics,
     /// How the watches fare.
     pub watches: WatchHealth,
     /// Randomness for ids and passwords.
@@ -195,6 +210,7 @@ impl Context {
         let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance, abilities.has_events_v1(), shared);
         let applier = Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), clock.clone());
         let watches = WatchHealth::new(clock.clone(), metrics.clone());
+        let safety = SafetyMetrics::register(&metrics);
         let random = Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));
         Self {
             client,
@@ -208,6 +224,7 @@ impl Context {
             operator_namespace: None,
             recorder,
             metrics,
+            safety,
             watches,
             random,
             memories: Mutex::default(),
@@ -229,6 +246,7 @@ impl Context {
     /// Forgets a cluster that is gone.
     pub fn forget(&self, cluster: &ClusterKey) {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster);
+        self.safety.blocked(cluster, &std::collections::BTreeSet::new());
         self.applier.forget(&DorisCluster::kind(&()), &cluster.namespace, &cluster.name);
     }
 

@@ -372,6 +372,7 @@ fn is_turn(old: Option<&DorisClusterStatus>, new: &DorisClusterStatus) -> bool {
     let under_work =
         |status: &DorisClusterStatus| status.operation.as_ref().map(|operation| (operation.kind.clone(), operation.member.clone()));
     under_work(old) != under_work(new)
+        || old.overrides != new.overrides
         || old.observed_generation != new.observed_generation
         || holds(old, READY) != holds(new, READY)
         || truth(old, STALLED) != truth(new, STALLED) && holds(new, STALLED).as_deref() == Some("True")

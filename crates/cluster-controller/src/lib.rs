@@ -16,5 +16,6 @@ pub mod plan;
 pub mod program;
 pub mod report;
 pub mod round;
+pub mod safety;
 pub mod script;
 pub mod view;

@@ -5,7 +5,7 @@ mod members;
 
 use std::time::Duration;
 
-use doris_api::cluster::{Endpoints, IdentityStatus, OperationStatus, ScaleTargetStatus, UnknownMember};
+use doris_api::cluster::{Endpoints, IdentityStatus, OperationStatus, OverrideStatus, ScaleTargetStatus, UnknownMember};
 use doris_api::{Component, DorisCluster, DorisClusterStatus, labels, names, ports};
 use jiff::Timestamp;
 
@@ -54,6 +54,8 @@ pub struct Facts {
     pub is_undecided: bool,
     /// The operation under way.
     pub operation: Option<OperationStatus>,
+    /// Overrides of safety rules that were used.
+    pub overrides: Vec<OverrideStatus>,
 }
 
 /// The whole part of the status that the cluster-controller owns.
@@ -81,6 +83,7 @@ pub fn status(cluster: &DorisCluster, facts: &Facts, now: Timestamp) -> DorisClu
         endpoints: facts.identity.as_ref().and_then(Identity::cluster_id).map(|_| endpoints(cluster)),
         identity: facts.identity.as_ref().map(identity_status),
         operation: facts.operation.clone(),
+        overrides: facts.overrides.clone(),
         ..DorisClusterStatus::default()
     };
     status.conditions = conditions::all(cluster, facts, &old.conditions, now);

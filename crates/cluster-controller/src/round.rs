@@ -5,6 +5,7 @@ mod founded;
 mod founding;
 mod operation;
 mod proof;
+mod refusal;
 mod replacing;
 mod rolling;
 mod sweep;
@@ -36,6 +37,7 @@ use crate::report::{Facts, Finding};
 use crate::view::MemberPod;
 
 pub use proof::ProofMemory;
+pub use refusal::RefusalMemory;
 pub use replacing::ReplaceMemory;
 
 /// A reconcile under way.
@@ -60,6 +62,7 @@ impl<'a> Round<'a> {
     pub async fn run(&mut self) -> Result<(), Error> {
         self.see_pods();
         self.facts.operation = self.under_way();
+        self.facts.overrides = crate::safety::kept_records(self.cluster, self.ctx.clock.now());
         for violation in doris_api::validation::validate(self.cluster) {
             self.stall(reason::SPEC_INVALID, violation.to_string());
         }
@@ -155,7 +158,9 @@ impl<'a> Round<'a> {
             self.wait(reason::CREATING, format!("the StatefulSet of {component} is being updated"));
         }
         let outdated = self.outdated_pods();
-        let is_told = |finding: &Finding| [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED].contains(&finding.reason);
+        let is_told = |finding: &Finding| {
+            [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED, reason::BLOCKED].contains(&finding.reason)
+        };
         if !outdated.is_empty() && !self.facts.waits.iter().chain(&self.facts.stalls).any(is_told) {
             let message = format!(
                 "{} still run what the spec said before; they are restarted one at a time once the rest of the cluster works",

@@ -58,6 +58,8 @@ pub struct MemberPod {
     pub inspected_this_run: bool,
     /// It has been ready in the present run of its container.
     pub was_ready: bool,
+    /// Where it runs, as far as the pod itself tells: the zone if the server notes it on pods (from 1.35), else the node.
+    pub domain: Option<String>,
 }
 
 impl MemberPod {
@@ -123,6 +125,7 @@ pub(crate) mod fixtures {
             inspection: Some(Inspection { mounted: true, ..Inspection::default() }),
             inspected_this_run: true,
             was_ready: false,
+            domain: None,
         }
     }
 }

@@ -20,7 +20,7 @@ pub use policy::{
 };
 pub use status::{
     BlockedBy, ComponentStatus, DorisClusterStatus, Endpoints, FailoverIncident, FailoverStatus, IdentityStatus, MemberStatus,
-    MemberUnderWork, OperationRequest, OperationStatus, ScaleTargetStatus, UnknownMember,
+    MemberUnderWork, OperationRequest, OperationStatus, OverrideStatus, ScaleTargetStatus, UnknownMember,
 };
 pub use storage::{Disk, Medium, MetadataStorage};
 

@@ -87,6 +87,8 @@ pub mod reason {
     pub const ADDRESS_CHANGED: &str = "AddressChanged";
     /// A safety rule refuses the next step.
     pub const BLOCKED: &str = "Blocked";
+    /// A person's annotation overrode a safety rule.
+    pub const OVERRIDDEN: &str = "SafetyRuleOverridden";
     /// Members are asked to stop and volumes stay.
     pub const SUSPENDED: &str = "Suspended";
     /// The cluster is being deleted.

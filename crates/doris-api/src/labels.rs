@@ -33,6 +33,12 @@ pub const CLUSTER_ID: &str = "doris-operator.dev/cluster-id";
 /// Cluster annotations that start so override one safety rule once, until the time in the value.
 pub const OVERRIDE_PREFIX: &str = "override.doris-operator.dev/";
 
+/// Annotation of a cluster that asks for a restart of all members; whoever changes its value asks once.
+/// Pod templates carry the value.
+pub const RESTART: &str = "doris-operator.dev/restart";
+/// Cluster annotations that start so ask for a restart of the members of one component, whose name follows.
+pub const RESTART_PREFIX: &str = "restart.doris-operator.dev/";
+
 /// Value of [`APP_NAME`].
 pub const DORIS: &str = "doris";
 /// Value of [`APP_MANAGED_BY`] and field manager of the cluster-controller.
@@ -74,6 +80,12 @@ pub fn access_selector(cluster: &str, component: Component) -> BTreeMap<String, 
     labels
 }
 
+/// Annotations that ask for the restart of a component's members.
+pub fn restarts(annotations: &BTreeMap<String, String>, component: Component) -> BTreeMap<String, String> {
+    let own = format!("{RESTART_PREFIX}{}", component.name());
+    annotations.iter().filter(|(key, _)| *key == RESTART || **key == own).map(|(key, value)| (key.clone(), value.clone())).collect()
+}
+
 /// A selector as one string, as the scale subresource wants it.
 pub fn selector_text(selector: &BTreeMap<String, String>) -> String {
     selector.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
@@ -98,6 +110,15 @@ mod tests {
             }
             assert!(access_selector("demo", component).iter().all(|(key, value)| of_pod("demo", component).get(key) == Some(value)));
         }
+    }
+
+    #[test]
+    fn a_request_to_restart_is_for_all_or_for_one_component() {
+        let all = [(super::RESTART, "1"), ("restart.doris-operator.dev/be", "2"), ("example.com/other", "3")];
+        let all = super::owned(all);
+        let keys = |component| super::restarts(&all, component).into_keys().collect::<Vec<_>>();
+        assert_eq!(keys(Component::Be), [super::RESTART, "restart.doris-operator.dev/be"]);
+        assert_eq!(keys(Component::Fe), [super::RESTART]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use controller_kit::apply::{Child, key_of};
-use doris_api::{Component, DorisCluster, names};
+use doris_api::{Component, DorisCluster, labels, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Api, ResourceExt as _};
 
@@ -47,11 +47,21 @@ pub async fn apply(
     };
     let mut built = build::Context::new(cluster, facts, ctx.kubernetes_minor).map_err(|error| Error::Build(error.to_string()))?;
     built.operator_namespace.clone_from(&ctx.operator_namespace);
+    built.restarts = Component::ALL.into_iter().map(|component| (component, restarts(ctx, cluster, key, component))).collect();
     let mut writer = Writer { ctx, key, memory };
     match stage {
         Stage::Frontends => frontends(&built, identity, &mut writer).await,
         Stage::Workers => workers(&built, identity, &mut writer).await,
     }
+}
+
+/// Requests to restart the members of a component. One that is taken back stays in the template that carries
+/// it: to take it out would be one more change, and restart everybody.
+fn restarts(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey, component: Component) -> BTreeMap<String, String> {
+    let carried = ctx.caches.sets.get(key, &names::set(&key.name, component)).map(|set| set.restarts.clone());
+    let mut restarts = carried.unwrap_or_default();
+    restarts.extend(labels::restarts(cluster.annotations(), component));
+    restarts
 }
 
 async fn frontends(built: &build::Context<'_>, identity: &Identity, writer: &mut Writer<'_>) -> Result<(), Error> {

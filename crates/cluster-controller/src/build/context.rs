@@ -61,6 +61,8 @@ pub struct Context<'a> {
     pub identity: IdentityFacts,
     /// Minor version of the API server: what it does not know is left out.
     pub kubernetes_minor: u32,
+    /// Requests to restart, by component: pod templates carry them, so that a changed one makes every pod old.
+    pub restarts: BTreeMap<Component, BTreeMap<String, String>>,
     /// Namespace that the controllers run in; they may use the internal ports. Without it only
     /// this cluster's own namespace counts.
     pub operator_namespace: Option<String>,
@@ -78,6 +80,7 @@ impl<'a> Context<'a> {
             namespace: cluster.namespace().ok_or(BuildError::Incomplete("namespace"))?,
             identity,
             kubernetes_minor,
+            restarts: BTreeMap::new(),
             operator_namespace: None,
             owner,
         })

@@ -59,6 +59,7 @@ fn metadata(context: &Context<'_>, component: Component, member: &MemberSettings
     labels.extend(labels::of_pod(&context.name, component));
     let mut annotations = member.annotations.clone();
     annotations.insert(labels::STORAGE_LAYOUT.to_owned(), storage_layout(context, component));
+    annotations.extend(context.restarts.get(&component).cloned().unwrap_or_default());
     ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }
 }
 
@@ -80,7 +81,9 @@ fn merged(
     let metadata = template.metadata.get_or_insert_default();
     metadata.labels.get_or_insert_default().extend(labels::of_pod(&context.name, component));
     let layout = own.annotations.and_then(|mut annotations| annotations.remove(labels::STORAGE_LAYOUT));
-    metadata.annotations.get_or_insert_default().extend(layout.map(|layout| (labels::STORAGE_LAYOUT.to_owned(), layout)));
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.extend(layout.map(|layout| (labels::STORAGE_LAYOUT.to_owned(), layout)));
+    annotations.extend(context.restarts.get(&component).cloned().unwrap_or_default());
     Ok(template)
 }
 

@@ -18,6 +18,9 @@ pub const INCARNATION_ANNOTATION: &str = "doris-operator.dev/incarnation";
 /// Label of the StatefulSet controller: the revision that a pod was made from.
 const REVISION_LABEL: &str = "controller-revision-hash";
 
+/// Label of a node's zone; newer servers copy it to the pods.
+const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
 /// Where the members of a cluster are.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
@@ -79,7 +82,14 @@ fn member(
         inspection: inspect.and_then(inspection),
         inspected_this_run: is_of_this_run(main, inspect),
         was_ready: running.is_some_and(|running| was_ready_since(pod, running.started_at.as_ref())),
+        domain: domain(pod),
     }
+}
+
+/// The zone of the pod's node, or the node: no right to read nodes is needed for either.
+fn domain(pod: &Pod) -> Option<String> {
+    let zone = pod.labels().get(ZONE_LABEL).map(|zone| format!("zone {zone}"));
+    zone.or_else(|| pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()).map(|node| format!("node {node}")))
 }
 
 fn find<'a>(statuses: Option<&'a [ContainerStatus]>, name: &str) -> Option<&'a ContainerStatus> {

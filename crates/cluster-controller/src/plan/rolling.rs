@@ -3,14 +3,17 @@
 //!
 //! The plan is computed from what is seen. Only three things are written down, in
 //! `status.operation`, because nothing else tells them: which member it is the turn of, what its
-//! process was before, and how many tablets were unhealthy when the roll began.
+//! process was before, and which tablets were unhealthy when the roll began.
+//!
+//! Whether a step may be done is no question of the plan: the safety rules are asked before a
+//! member is written down, and again right before its pod is deleted.
 
 mod backend;
 mod frontend;
 mod order;
 mod scene;
 
-pub use scene::{Baseline, Health, Limits, Member, Pod, Record, Scene, Switch};
+pub use scene::{Health, Limits, Member, Pod, Record, Scene, Switch};
 
 use doris_api::Component;
 
@@ -47,6 +50,11 @@ pub enum Step {
         /// Uid of the pod that is meant.
         uid: String,
     },
+    /// Write down that a backend is stopped although work of others runs on it.
+    CutShort {
+        /// Its pod.
+        pod: String,
+    },
     /// Let queries and loads come to a backend again.
     Undrain {
         /// Its pod.
@@ -61,6 +69,19 @@ pub enum Step {
     Done {
         /// Its pod.
         pod: String,
+    },
+    /// Safety rules refuse the restart: strike the member off, untouched.
+    LetGo {
+        /// Its pod.
+        pod: String,
+    },
+    /// Safety rules refuse that it is this member's turn. The plan never says so; it is what becomes
+    /// of a [`Step::Begin`].
+    Blocked {
+        /// Its pod.
+        pod: String,
+        /// What the rules say.
+        message: String,
     },
     /// Something takes its time.
     Wait(String),
@@ -116,12 +137,12 @@ fn next(scene: &Scene<'_>) -> Step {
         return Step::Held(why.clone());
     }
     let is_down = member.is_down();
+    if let Some(why) = order::kept(scene, member) {
+        return Step::Held(why);
+    }
     if let Some(absent) = scene.members.iter().find(|other| other.name != member.name && other.is_away()).filter(|_| !is_down) {
         let what = absent.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
         return Step::Wait(format!("{} is not there{what}; {} is restarted once it is back", absent.name, member.name));
-    }
-    if let Some(why) = scene.limits.backends_held_by.as_ref().filter(|_| member.component == Component::Be && !is_down) {
-        return Step::Held(why.clone());
     }
     if let Some(behind) = scene.members.iter().find(|other| is_behind(other, member)).filter(|_| !is_down) {
         return Step::Wait(format!("{} has to catch up with the master before {} is restarted", behind.name, member.name));

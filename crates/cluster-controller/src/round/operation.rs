@@ -11,6 +11,15 @@ use super::Round;
 use crate::act::pods;
 use crate::error::Error;
 
+/// Name of the operation that restarts members for a changed spec.
+pub(super) const ROLLING: &str = "RollingRestart";
+
+/// A roll with no member under work is at a safe point, whatever holds it there: another operation
+/// may begin, and the roll goes on behind it.
+pub(super) fn is_between_members(operation: &OperationStatus) -> bool {
+    operation.kind == ROLLING && operation.member.is_none()
+}
+
 /// What is remembered of an operation between two rounds.
 #[derive(Debug, Default)]
 pub struct OperationMemory {
@@ -45,16 +54,17 @@ impl Round<'_> {
 
     /// An operation of another kind that is under way: this one waits until it is done.
     pub(super) fn other_operation(&self, kind: Kind) -> Option<OperationStatus> {
-        self.under_way().filter(|operation| operation.kind != kind.name)
+        self.under_way().filter(|operation| operation.kind != kind.name && !is_between_members(operation))
     }
 
-    /// Whether the status on the server names this member as the one under work: only then may it be touched.
+    /// Whether the status on the server shows what was decided last, and names this member as the one under work: only then may it
+    /// be touched.
     pub(super) fn is_written_down(&self, kind: Kind, pod: &str) -> bool {
         let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
         written
             .filter(|operation| operation.kind == kind.name)
             .and_then(|operation| operation.member.as_ref())
-            .is_some_and(|member| member.pod == pod)
+            .is_some_and(|member| member.pod == pod && self.memory.operation.decided.is_none())
     }
 
     /// Puts the operation into the status, and keeps it until the status shows it.

@@ -2,31 +2,44 @@
 
 mod carry;
 mod gather;
+mod rules;
 
-use doris_api::cluster::{MemberUnderWork, OperationStatus, UnavailableTables, UpdateStrategy};
+use doris_api::cluster::{MemberUnderWork, OperationStatus, UpdateStrategy};
 use doris_api::conditions::reason;
 use doris_client::Session;
+use doris_safety::write_baseline;
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
 use super::Round;
-use super::operation::{Kind, whole_seconds};
+use super::operation::{Kind, ROLLING, whole_seconds};
 use crate::error::Error;
 use crate::observe::doris::Doris;
-use crate::plan::rolling::{Baseline, Health, Limits, Member, Record, Scene, Step, plan};
+use crate::plan::rolling::{Limits, Member, Record, Scene, Step, plan};
 
 /// What this operation is called.
-const KIND: Kind = Kind { name: "RollingRestart", reason: reason::RESTARTING, done_to_target: "is restarted" };
+const KIND: Kind = Kind { name: ROLLING, reason: reason::RESTARTING, done_to_target: "is restarted" };
 
 /// What is remembered of a roll between two rounds. It only spares work.
 #[derive(Debug, Default)]
 pub struct RollMemory {
     /// The master whose switches were seen to be as they should be at rest.
     clean_master: Option<String>,
-    /// Tablets that were not healthy, and when that was asked: it walks over every tablet.
+    /// Tablets that are not healthy and were when the roll began, and when that was asked: it walks over every tablet.
     unhealthy: Option<(Instant, u64)>,
+    /// What the rules said last before a member's turn.
+    asked: Option<rules::Asked>,
+    /// The pod whose deletion they refuse.
+    refused: Option<rules::Refused>,
+    /// The pod that was deleted last: its name, its uid, and when.
+    deleted: Option<(String, String, Instant)>,
 }
+
+/// Frontends leave a backend alone for so many seconds after a call to it failed, unless they are configured otherwise.
+const AVOIDED_SECONDS: i64 = 120;
+/// The key that configures it.
+const AVOIDED: &str = "blacklist_duration_second";
 
 impl Round<'_> {
     /// One step of a roll, if one is due; every switch of ours is off when none is.
@@ -35,7 +48,7 @@ impl Round<'_> {
             self.wait_for_other(&other);
             return Ok(());
         }
-        let Some(members) = self.members(doris).await? else { return Ok(()) };
+        let Some(members) = self.members(doris, session).await? else { return Ok(()) };
         let operation = self.operation(KIND);
         let record = operation.as_ref().and_then(record_of);
         let has_work = record.is_some() || members.iter().any(|member| member.pod.as_ref().is_some_and(|pod| pod.outdated));
@@ -45,20 +58,18 @@ impl Round<'_> {
             members: &members,
             record: record.as_ref(),
             health,
-            baseline: Baseline {
-                unhealthy: operation
-                    .as_ref()
-                    .and_then(|operation| operation.unhealthy_tablets)
-                    .and_then(|count| u64::try_from(count).ok())
-                    .unwrap_or(0),
-            },
+            let_go: record.as_ref().is_some_and(|record| self.is_let_go(&record.uid)),
             hold_is_specified: self.hold_is_specified(),
             limits: &limits,
             now: self.ctx.clock.now(),
         };
         let step = plan(&scene);
+        let (step, answer) = self.ask_first(doris, session, &members, operation.as_ref(), step).await?;
         tracing::debug!(cluster = self.key.name, ?step, "roll");
-        let told = self.told(operation, &members, health, &step);
+        if matches!(step, Step::Rest | Step::Begin { .. } | Step::Done { .. } | Step::Held(_)) {
+            self.tell_leave();
+        }
+        let told = self.told(operation, &members, &step, answer);
         self.carry_out(doris, session, &members, step, told).await
     }
 
@@ -109,13 +120,10 @@ impl Round<'_> {
             (UpdateStrategy::Rolling, true) => Some("update.paused is true".to_owned()),
             (UpdateStrategy::Rolling, false) => self.requested_by_watcher(),
         };
-        let backends_held_by = (update.unavailable_tables == UnavailableTables::Refuse).then(|| {
-            "update.unavailableTables is Refuse, and which tables could not be read or loaded while a backend is away is not looked at \
-             yet: set it to Allow if that may be so for the minute that each restart takes, or delete the pods of the backends one at a time"
-                .to_owned()
-        });
+        let avoided = self.cluster.spec.fe.member.config.get(AVOIDED).and_then(|value| value.as_str().trim().parse().ok());
         Limits {
-            backends_held_by,
+            partition: u32::try_from(update.partition).unwrap_or(0),
+            avoided: SignedDuration::from_secs(avoided.unwrap_or(AVOIDED_SECONDS)),
             drain: seconds(update.timeouts.drain_seconds),
             frontend: seconds(update.timeouts.frontend_seconds),
             backend: seconds(update.timeouts.backend_seconds),
@@ -129,43 +137,78 @@ impl Round<'_> {
     }
 
     /// What the status tells of the operation after this step.
-    fn told(&self, before: Option<OperationStatus>, members: &[Member], health: Health, step: &Step) -> Option<OperationStatus> {
-        let now = Time(whole_seconds(self.ctx.clock.now()));
+    fn told(&self, before: Option<OperationStatus>, members: &[Member], step: &Step, answer: rules::Answer) -> Option<OperationStatus> {
         let left = members.iter().filter(|member| member.pod.as_ref().is_some_and(|pod| pod.outdated)).count();
         let left = i32::try_from(left).unwrap_or(i32::MAX);
+        let mut before = before;
+        if let Some(operation) = &mut before {
+            operation.blocked_by = Vec::new();
+        }
+        let step_words = words(step);
         match step {
             Step::Rest => None,
             Step::Begin { pod, reason } => {
-                let member = members.iter().find(|member| member.name == *pod)?;
-                let mut operation = before.unwrap_or_else(|| OperationStatus {
-                    kind: KIND.name.to_owned(),
-                    started_at: Some(now.clone()),
-                    done: Some(0),
-                    unhealthy_tablets: health.unhealthy.and_then(|count| i64::try_from(count).ok()),
-                    ..OperationStatus::default()
-                });
-                pod.clone_into(&mut operation.target);
-                operation.step = words(step).unwrap_or_default();
-                operation.total = Some(operation.done.unwrap_or(0).saturating_add(left));
-                operation.member = Some(MemberUnderWork {
-                    pod: pod.clone(),
-                    uid: member.pod.as_ref()?.uid.clone(),
-                    since: Some(now),
-                    process_start: member.process_start.clone(),
-                    reason: reason.clone(),
-                });
-                Some(operation)
+                let mut operation = before.unwrap_or_else(|| self.new_operation());
+                operation.member = Some(self.under_work(members.iter().find(|member| member.name == *pod)?, reason, &answer)?);
+                // The first member that tablets count for begins with them as they are.
+                if let Some(unhealthy) = answer.unhealthy.filter(|_| operation.baseline.is_none()) {
+                    operation.unhealthy_tablets = i64::try_from(unhealthy.len()).ok();
+                    operation.baseline = Some(write_baseline(&unhealthy));
+                }
+                Some(at_member(operation, pod, left, step_words))
             }
-            Step::Done { .. } => {
+            Step::Blocked { pod, .. } => {
+                let operation = before.unwrap_or_else(|| self.new_operation());
+                let operation = OperationStatus { member: None, blocked_by: answer.blocked, ..operation };
+                Some(at_member(operation, pod, left, step_words))
+            }
+            Step::Done { .. } | Step::LetGo { .. } => {
                 let mut operation = before?;
+                let is_done = matches!(step, Step::Done { .. });
                 operation.member = None;
-                operation.done = Some(operation.done.unwrap_or(0).saturating_add(1));
-                operation.step = words(step).unwrap_or_default();
+                operation.done = Some(operation.done.unwrap_or(0).saturating_add(i32::from(is_done)));
+                operation.step = step_words.unwrap_or_default();
                 (left > 0).then_some(operation)
             }
-            _ => before.map(|operation| OperationStatus { step: words(step).unwrap_or(operation.step), ..operation }),
+            Step::CutShort { .. } => {
+                let mut operation = before?;
+                operation.member.as_mut()?.cut_short = true;
+                operation.step = step_words.unwrap_or_default();
+                Some(operation)
+            }
+            _ => before.map(|operation| OperationStatus { step: step_words.unwrap_or(operation.step), ..operation }),
         }
     }
+
+    fn new_operation(&self) -> OperationStatus {
+        OperationStatus {
+            kind: KIND.name.to_owned(),
+            started_at: Some(Time(whole_seconds(self.ctx.clock.now()))),
+            done: Some(0),
+            ..OperationStatus::default()
+        }
+    }
+
+    /// What is written down of the member whose turn it is.
+    fn under_work(&self, member: &Member, reason: &str, answer: &rules::Answer) -> Option<MemberUnderWork> {
+        let sentences: Vec<&str> = [reason].into_iter().chain(answer.consequences.iter().map(String::as_str)).collect();
+        Some(MemberUnderWork {
+            pod: member.name.clone(),
+            uid: member.pod.as_ref()?.uid.clone(),
+            since: Some(Time(whole_seconds(self.ctx.clock.now()))),
+            process_start: member.process_start.clone(),
+            reason: sentences.join("; "),
+            keeps_queries: answer.keeps_queries,
+            cut_short: false,
+        })
+    }
+}
+
+fn at_member(mut operation: OperationStatus, pod: &str, left: i32, step: Option<String>) -> OperationStatus {
+    pod.clone_into(&mut operation.target);
+    operation.step = step.unwrap_or_default();
+    operation.total = Some(operation.done.unwrap_or(0).saturating_add(left));
+    operation
 }
 
 fn record_of(operation: &OperationStatus) -> Option<Record> {
@@ -175,6 +218,8 @@ fn record_of(operation: &OperationStatus) -> Option<Record> {
         uid: member.uid.clone(),
         since: member.since.as_ref()?.0,
         process_start: member.process_start.clone(),
+        keeps_queries: member.keeps_queries,
+        cut_short: member.cut_short,
     })
 }
 
@@ -187,7 +232,9 @@ fn words(step: &Step) -> Option<String> {
         Step::ReleaseScheduler => "lets tablets be repaired again".to_owned(),
         Step::Restart { pod, .. } => format!("{pod} stops and is made anew"),
         Step::Undrain { pod } | Step::Serve { pod } => format!("sends clients to {pod} again"),
-        Step::Wait(message) | Step::Held(message) | Step::Stop { message, .. } => message.clone(),
+        Step::Wait(message) | Step::Held(message) | Step::Stop { message, .. } | Step::Blocked { message, .. } => message.clone(),
+        Step::CutShort { pod } => format!("{pod} is stopped though work still runs on it: its time is over"),
+        Step::LetGo { pod } => format!("{pod} stays as it is until the safety rules let it be restarted"),
         Step::Begin { pod, reason } => format!("it is the turn of {pod}: {reason}"),
         Step::Done { pod } => format!("{pod} is back"),
         Step::Rest => return None,

@@ -14,6 +14,10 @@ pub struct UpdatePolicy {
     /// Stop before the next restart. An upgrade should not rest half done for long.
     #[serde(default)]
     pub paused: bool,
+    /// Members with a lower ordinal keep what they run, and components that come later wait. 0 lets all be restarted.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 999))]
+    pub partition: i32,
     /// Whether a restart may make tables unreadable or refuse loads for its duration.
     #[serde(default)]
     pub unavailable_tables: UnavailableTables,

@@ -49,6 +49,10 @@ pub struct DorisClusterStatus {
     /// The disruptive operation under way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<OperationStatus>,
+    /// Overrides of safety rules that were used; each is used once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub overrides: Vec<OverrideStatus>,
     /// What the failover-watcher sees and does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failover: Option<FailoverStatus>,
@@ -189,6 +193,9 @@ pub struct OperationStatus {
     /// Tablets that were not healthy when it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unhealthy_tablets: Option<i64>,
+    /// Their ids, each as the distance from the one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
     /// Members done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done: Option<i32>,
@@ -221,6 +228,27 @@ pub struct MemberUnderWork {
     /// Why it is its turn.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Queries reach it until it stops, for nobody else serves some table.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keeps_queries: bool,
+    /// It is stopped although work of others still runs on it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cut_short: bool,
+}
+
+/// An override of a safety rule that was used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct OverrideStatus {
+    /// The rule.
+    pub rule: String,
+    /// The annotation's value.
+    pub value: String,
+    /// The step that it was used for.
+    pub step: String,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Time>,
 }
 
 /// A refusal by a safety rule.

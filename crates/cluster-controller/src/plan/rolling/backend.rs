@@ -25,15 +25,18 @@ fn before(scene: &Scene<'_>, member: &Member, record: &Record, pod: &Pod) -> Ste
         // Nothing runs there that could be drained.
         return hold(scene, member).unwrap_or_else(restart);
     }
+    if scene.let_go {
+        return let_go(scene, member);
+    }
     let time_is_left = scene.elapsed(record) < scene.limits.drain;
-    if !member.is_drained() {
+    if !member.is_drained(record) {
         // A frontend that does not take the switches over must not stop the roll for ever.
-        return if member.is_drained_in_part() && !time_is_left { hold(scene, member).unwrap_or_else(restart) } else { drain(member) };
+        return if member.is_drained_in_part() && !time_is_left { stop(scene, member, record, restart()) } else { drain(member) };
     }
     if time_is_left && member.busy != Some(0) {
         let what = match member.busy {
-            Some(running) => format!("{running} statements still run on it"),
-            None => "this version does not tell whether statements still run on it".to_owned(),
+            Some(running) => format!("{running} statements and loads still run on it"),
+            None => "it cannot be told whether statements or loads still run on it".to_owned(),
         };
         return Step::Wait(format!(
             "{} is drained: {what}; it is restarted after {} s at the latest",
@@ -41,7 +44,25 @@ fn before(scene: &Scene<'_>, member: &Member, record: &Record, pod: &Pod) -> Ste
             scene.limits.drain.as_secs()
         ));
     }
-    hold(scene, member).unwrap_or_else(restart)
+    stop(scene, member, record, restart())
+}
+
+/// The time for a drain is over, or nothing runs there any more. What runs on is written down first:
+/// afterwards nothing else tells that frontends had calls fail.
+fn stop(scene: &Scene<'_>, member: &Member, record: &Record, restart: Step) -> Step {
+    let is_idle = member.busy == Some(0) && member.is_drained(record) && !record.keeps_queries;
+    if !is_idle && !record.cut_short {
+        return Step::CutShort { pod: member.name.clone() };
+    }
+    hold(scene, member).unwrap_or(restart)
+}
+
+/// All is taken back, then the member is struck off.
+fn let_go(scene: &Scene<'_>, member: &Member) -> Step {
+    match open(scene, member) {
+        Step::Done { pod } => Step::LetGo { pod },
+        step => step,
+    }
 }
 
 fn drain(member: &Member) -> Step {
@@ -69,6 +90,21 @@ fn open(scene: &Scene<'_>, member: &Member) -> Step {
     Step::Done { pod: member.name.clone() }
 }
 
+/// Frontends may leave a backend alone for a while on which their calls failed. The next one is not
+/// taken away before they are over it.
+fn avoided(scene: &Scene<'_>, member: &Member, record: &Record) -> Option<String> {
+    let began = member.pod.as_ref()?.started_at.filter(|_| record.cut_short)?;
+    let is_next = |other: &Member| other.component == Component::Be && other.pod.as_ref().is_some_and(|pod| pod.outdated);
+    let is_over = scene.now.duration_since(began) >= scene.limits.avoided;
+    (!is_over && scene.members.iter().any(is_next)).then(|| {
+        format!(
+            "{} was stopped while work ran on it: frontends may leave it alone for {} s, and the next backend waits that long",
+            member.name,
+            scene.limits.avoided.as_secs()
+        )
+    })
+}
+
 fn after(scene: &Scene<'_>, member: &Member, record: &Record) -> Step {
     let opened = open(scene, member);
     if !matches!(opened, Step::Done { .. }) || member.component == Component::Cn {
@@ -78,12 +114,10 @@ fn after(scene: &Scene<'_>, member: &Member, record: &Record) -> Step {
         return scene.patience(member, record, "it has to tell which tablets it has");
     }
     match scene.health.unhealthy {
-        Some(unhealthy) if unhealthy <= scene.baseline.unhealthy => opened,
-        Some(unhealthy) => Step::Wait(format!(
-            "{} is back; {} tablets are being repaired before the next member is restarted",
-            member.name,
-            unhealthy - scene.baseline.unhealthy
-        )),
+        Some(0) => avoided(scene, member, record).map_or(opened, Step::Wait),
+        Some(unhealthy) => {
+            Step::Wait(format!("{} is back; {unhealthy} tablets are being repaired before the next member is restarted", member.name))
+        }
         None => Step::Wait(format!("{} is back; the health of the tablets is being asked", member.name)),
     }
 }

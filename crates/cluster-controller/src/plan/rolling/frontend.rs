@@ -21,6 +21,10 @@ fn before(scene: &Scene<'_>, member: &Member, record: &Record, pod: &Pod) -> Ste
     if !member.alive || !pod.running {
         return restart;
     }
+    if scene.let_go {
+        let name = member.name.clone();
+        return if pod.serving { Step::LetGo { pod: name } } else { Step::Serve { pod: name } };
+    }
     // With no other frontend there is nowhere to send clients to.
     let is_only_one = !scene.members.iter().any(|other| other.name != member.name && is_frontend(other) && other.alive);
     if is_only_one {

@@ -1,18 +1,49 @@
 //! Whose turn it is.
 
+use std::cmp::Reverse;
+
 use doris_api::Component;
 
 use super::scene::{Member, Scene};
 
 /// The member that is restarted next, and why it is its turn.
 pub(super) fn next<'a>(scene: &Scene<'a>) -> Option<(&'a Member, String)> {
-    let outdated = scene.members.iter().filter(|member| member.pod.as_ref().is_some_and(|pod| pod.outdated && !pod.leaving));
-    outdated.min_by_key(|member| turn(member)).map(|member| (member, reason(member)))
+    let outdated = scene.members.iter().filter(|member| is_outdated(member));
+    outdated.min_by_key(|member| turn(scene, member)).map(|member| (member, reason(member)))
 }
 
+fn is_outdated(member: &Member) -> bool {
+    member.pod.as_ref().is_some_and(|pod| pod.outdated && !pod.leaving)
+}
+
+/// Why a member keeps what it runs, though it is the next: all that come before it are done.
+pub(super) fn kept(scene: &Scene<'_>, member: &Member) -> Option<String> {
+    if !is_kept(scene, member) {
+        return None;
+    }
+    let kept = scene.members.iter().filter(|other| other.component == member.component && is_outdated(other));
+    let names: Vec<&str> = kept.map(|other| other.name.as_str()).collect();
+    Some(format!(
+        "update.partition is {}, so {} keep{} what {} until it is lowered, and so does everything that comes after",
+        scene.limits.partition,
+        names.join(", "),
+        if names.len() == 1 { "s" } else { "" },
+        if names.len() == 1 { "it runs" } else { "they run" },
+    ))
+}
+
+/// What cannot run is replaced wherever it stands, or a way back would be closed.
+fn is_kept(scene: &Scene<'_>, member: &Member) -> bool {
+    member.ordinal < scene.limits.partition && !member.is_down()
+}
+
+/// Position in the order of a roll: the least one is the next.
+type Turn = (u8, bool, (bool, Reverse<u32>), Reverse<u32>);
+
 /// What cannot run goes first: replacing it takes nothing away. Then backends, compute nodes,
-/// brokers, observers, followers, and the master last. The highest ordinal of a kind is the first.
-fn turn(member: &Member) -> (u8, std::cmp::Reverse<u32>) {
+/// brokers, observers, followers, and the master last. The highest ordinal of a kind is the first,
+/// but a failure domain that was begun with is finished before another one.
+fn turn(scene: &Scene<'_>, member: &Member) -> Turn {
     let rank = match member.component {
         _ if member.is_down() => 0,
         Component::Be => 1,
@@ -22,7 +53,18 @@ fn turn(member: &Member) -> (u8, std::cmp::Reverse<u32>) {
         Component::Fe if !member.is_master => 5,
         Component::Fe => 6,
     };
-    (rank, std::cmp::Reverse(member.ordinal))
+    (rank, is_kept(scene, member), domain(scene, member), Reverse(member.ordinal))
+}
+
+/// Domains that were begun with come first, then the one of the highest ordinal.
+fn domain(scene: &Scene<'_>, member: &Member) -> (bool, Reverse<u32>) {
+    let of = |member: &Member| member.pod.as_ref().and_then(|pod| pod.domain.clone());
+    let stores = matches!(member.component, Component::Be | Component::Cn);
+    let Some(own) = of(member).filter(|_| stores) else { return (true, Reverse(member.ordinal)) };
+    let neighbours = || scene.members.iter().filter(|other| other.component == member.component && of(other).as_ref() == Some(&own));
+    let is_begun = neighbours().any(|other| !is_outdated(other));
+    let highest = neighbours().filter(|other| is_outdated(other)).map(|other| other.ordinal).max();
+    (!is_begun, Reverse(highest.unwrap_or(member.ordinal)))
 }
 
 fn reason(member: &Member) -> String {

@@ -23,6 +23,10 @@ pub struct Pod {
     pub serving: bool,
     /// Why it does not run, in the words of whoever holds it up.
     pub trouble: Option<String>,
+    /// When its main container last started.
+    pub started_at: Option<Timestamp>,
+    /// Where it runs: what fails there fails with it.
+    pub domain: Option<String>,
 }
 
 /// A switch of a backend: what the master has, and whether every frontend has it.
@@ -60,7 +64,7 @@ pub struct Member {
     pub query_off: Switch,
     /// Loads are kept away.
     pub load_off: Switch,
-    /// Statements or fragments that it works on; `None` if nobody can tell.
+    /// Statements, loads and logs of loads that it works on; `None` if nobody can tell.
     pub busy: Option<u64>,
     /// It told which tablets it has since its process began.
     pub reported: bool,
@@ -72,9 +76,9 @@ impl Member {
         self.query_off.on || self.load_off.on
     }
 
-    /// Both switches are on, for every frontend.
-    pub fn is_drained(&self) -> bool {
-        self.query_off.on_everywhere && self.load_off.on_everywhere
+    /// Every frontend keeps away from it what is to be kept away: loads, and queries if others can answer them.
+    pub fn is_drained(&self, record: &Record) -> bool {
+        self.load_off.on_everywhere && (record.keeps_queries || self.query_off.on_everywhere)
     }
 
     /// It does not work, and its pod will not change that: a restart takes nothing away.
@@ -105,22 +109,19 @@ pub struct Record {
     pub since: Timestamp,
     /// Start of its process before.
     pub process_start: Option<String>,
+    /// Queries reach it until it stops: nobody else serves some table.
+    pub keeps_queries: bool,
+    /// Work of others still runs on it when it is stopped.
+    pub cut_short: bool,
 }
 
 /// Tablets, and the switch that keeps Doris from repairing them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Health {
-    /// Tablets that are not healthy now; `None` if it was not asked.
+    /// Tablets that are not healthy now and were when the roll began; `None` if it was not asked.
     pub unhealthy: Option<u64>,
     /// The master's `disable_tablet_scheduler`; `None` if it was not asked.
     pub hold: Option<bool>,
-}
-
-/// How the tablets were when the roll began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Baseline {
-    /// Tablets that were not healthy.
-    pub unhealthy: u64,
 }
 
 /// How long things may take, and who keeps the roll from going on.
@@ -134,8 +135,10 @@ pub struct Limits {
     pub backend: SignedDuration,
     /// Why no further member may be restarted, if so.
     pub held_by: Option<String>,
-    /// Why no backend that works may be restarted, if so.
-    pub backends_held_by: Option<String>,
+    /// Members with a lower ordinal keep what they run.
+    pub partition: u32,
+    /// For so long frontends leave a backend alone that did not answer them.
+    pub avoided: SignedDuration,
 }
 
 /// All that the plan looks at.
@@ -147,8 +150,8 @@ pub struct Scene<'a> {
     pub record: Option<&'a Record>,
     /// Tablets.
     pub health: Health,
-    /// Tablets when the roll began.
-    pub baseline: Baseline,
+    /// Safety rules have refused the restart of the member under work for so long that it is let go.
+    pub let_go: bool,
     /// The user's own settings keep the scheduler off.
     pub hold_is_specified: bool,
     /// Times and holds.

@@ -3,12 +3,22 @@
 use doris_api::Component;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Baseline, Health, Limits, Member, Pod, Record, Scene, Step, Switch, plan};
+use super::{Health, Limits, Member, Pod, Record, Scene, Step, Switch, plan};
 
 const START: &str = "2026-06-01 00:00:00";
 
 fn pod(name: &str) -> Pod {
-    Pod { uid: format!("{name}-old"), outdated: true, leaving: false, running: true, ready: true, serving: true, trouble: None }
+    Pod {
+        uid: format!("{name}-old"),
+        outdated: true,
+        leaving: false,
+        running: true,
+        ready: true,
+        serving: true,
+        trouble: None,
+        started_at: Some(Timestamp::UNIX_EPOCH),
+        domain: None,
+    }
 }
 
 fn member(component: Component, ordinal: u32) -> Member {
@@ -45,9 +55,9 @@ struct Given {
     members: Vec<Member>,
     record: Option<Record>,
     health: Health,
-    baseline: u64,
     held_by: Option<String>,
-    backends_held_by: Option<String>,
+    partition: u32,
+    let_go: bool,
     hold_is_specified: bool,
     seconds: i64,
 }
@@ -55,13 +65,24 @@ struct Given {
 impl Given {
     fn new(members: Vec<Member>) -> Self {
         let health = Health { unhealthy: Some(0), hold: Some(false) };
-        Self { members, record: None, health, baseline: 0, held_by: None, backends_held_by: None, hold_is_specified: false, seconds: 1 }
+        Self { members, record: None, health, held_by: None, partition: 0, let_go: false, hold_is_specified: false, seconds: 1 }
     }
 
     /// It is this member's turn since a second ago.
     fn under_work(mut self, name: &str) -> Self {
-        self.record =
-            Some(Record { pod: name.into(), uid: format!("{name}-old"), since: Timestamp::UNIX_EPOCH, process_start: Some(START.into()) });
+        self.record = Some(Record {
+            pod: name.into(),
+            uid: format!("{name}-old"),
+            since: Timestamp::UNIX_EPOCH,
+            process_start: Some(START.into()),
+            keeps_queries: false,
+            cut_short: false,
+        });
+        self
+    }
+
+    fn recorded(mut self, change: impl FnOnce(&mut Record)) -> Self {
+        change(self.record.as_mut().expect("a member is under work"));
         self
     }
 
@@ -87,13 +108,14 @@ impl Given {
             frontend: seconds(1800),
             backend: seconds(900),
             held_by: self.held_by.clone(),
-            backends_held_by: self.backends_held_by.clone(),
+            partition: self.partition,
+            avoided: seconds(120),
         };
         plan(&Scene {
             members: &self.members,
             record: self.record.as_ref(),
             health: self.health,
-            baseline: Baseline { unhealthy: self.baseline },
+            let_go: self.let_go,
             hold_is_specified: self.hold_is_specified,
             limits: &limits,
             now: Timestamp::UNIX_EPOCH + seconds(self.seconds),
@@ -145,7 +167,7 @@ fn a_backend_is_drained_held_restarted_released_undrained_and_healed_before_it_i
     let given = at().with(name, |be| (be.query_off.on, be.load_off.on) = (true, true));
     assert_eq!(given.plan(), Step::Drain { pod: name.into() }, "a frontend does not know yet");
     let given = at().with(name, drained).with(name, |be| be.busy = Some(4));
-    assert!(wait(&given.plan()).contains("4 statements still run"));
+    assert!(wait(&given.plan()).contains("4 statements and loads still run"));
     assert_eq!(at().with(name, drained).plan(), Step::HoldScheduler);
     let restart = Step::Restart { pod: name.into(), uid: "c-be-2-old".into() };
     assert_eq!(at().with(name, drained).healthy(Some(0), true).plan(), restart);
@@ -164,21 +186,47 @@ fn a_backend_is_drained_held_restarted_released_undrained_and_healed_before_it_i
 }
 
 #[test]
-fn tablets_that_were_unhealthy_before_hold_nobody_up() {
-    let mut given = Given::new(cluster()).under_work("c-be-2").with("c-be-2", renew).healthy(Some(5), false);
-    given.baseline = 5;
-    assert_eq!(given.plan(), Step::Done { pod: "c-be-2".into() });
+fn a_drain_that_takes_too_long_ends_in_the_restart_and_that_is_written_down_before() {
+    let cut = Step::CutShort { pod: "c-be-2".into() };
+    let restart = Step::Restart { pod: "c-be-2".into(), uid: "c-be-2-old".into() };
+    let at = || Given::new(cluster()).under_work("c-be-2").healthy(Some(0), true).after(120);
+    let busy = || at().with("c-be-2", drained).with("c-be-2", |be| be.busy = Some(9));
+    assert_eq!((busy().plan(), busy().recorded(|record| record.cut_short = true).plan()), (cut.clone(), restart.clone()));
+    let deaf = || at().with("c-be-2", |be| (be.query_off.on, be.load_off.on) = (true, true));
+    assert_eq!((deaf().plan(), deaf().recorded(|record| record.cut_short = true).plan()), (cut, restart));
+    let mute = Given::new(cluster()).under_work("c-be-2").healthy(Some(0), true).with("c-be-2", drained);
+    assert!(wait(&mute.with("c-be-2", |be| be.busy = None).plan()).contains("cannot be told"));
 }
 
 #[test]
-fn a_drain_that_takes_too_long_ends_in_the_restart() {
-    let given = Given::new(cluster()).under_work("c-be-2").healthy(Some(0), true);
-    let restart = Step::Restart { pod: "c-be-2".into(), uid: "c-be-2-old".into() };
-    assert_eq!(given.with("c-be-2", drained).with("c-be-2", |be| be.busy = Some(9)).after(120).plan(), restart);
-    let deaf = Given::new(cluster()).under_work("c-be-2").healthy(Some(0), true).after(120);
-    assert_eq!(deaf.with("c-be-2", |be| (be.query_off.on, be.load_off.on) = (true, true)).plan(), restart);
-    let mute = Given::new(cluster()).under_work("c-be-2").healthy(Some(0), true).with("c-be-2", drained);
-    assert!(wait(&mute.with("c-be-2", |be| be.busy = None).plan()).contains("does not tell"));
+fn the_next_backend_waits_until_frontends_are_over_the_calls_that_failed() {
+    let back = || Given::new(cluster()).under_work("c-be-2").with("c-be-2", renew).recorded(|record| record.cut_short = true);
+    assert!(wait(&back().after(119).plan()).contains("leave it alone for 120 s"));
+    let done = Step::Done { pod: "c-be-2".into() };
+    assert_eq!(back().after(120).plan(), done);
+    let current = |be: &mut Member| be.pod.as_mut().expect("a pod").outdated = false;
+    assert_eq!(back().with("c-be-0", current).with("c-be-1", current).plan(), done, "there is no next one");
+}
+
+#[test]
+fn a_backend_that_alone_serves_a_table_answers_queries_until_it_stops() {
+    let at = || Given::new(cluster()).under_work("c-be-2").recorded(|record| record.keeps_queries = true);
+    assert_eq!(at().plan(), Step::Drain { pod: "c-be-2".into() });
+    let no_loads = |be: &mut Member| be.load_off = Switch { on: true, on_everywhere: true };
+    assert!(wait(&at().with("c-be-2", no_loads).with("c-be-2", |be| be.busy = Some(2)).plan()).contains("2 statements"));
+    assert_eq!(at().with("c-be-2", no_loads).plan(), Step::CutShort { pod: "c-be-2".into() }, "queries may come at any time");
+}
+
+#[test]
+fn a_member_whose_restart_is_refused_is_opened_again_and_struck_off() {
+    let refused = |given: Given| Given { let_go: true, ..given };
+    let at = |name: &str| refused(Given::new(cluster()).under_work(name));
+    assert_eq!(at("c-be-2").with("c-be-2", drained).healthy(None, true).plan(), Step::ReleaseScheduler);
+    assert_eq!(at("c-be-2").with("c-be-2", drained).plan(), Step::Undrain { pod: "c-be-2".into() });
+    assert_eq!(at("c-be-2").plan(), Step::LetGo { pod: "c-be-2".into() });
+    let silent = |fe: &mut Member| fe.pod.as_mut().expect("a pod").serving = false;
+    assert_eq!(at("c-fe-2").with("c-fe-2", silent).plan(), Step::Serve { pod: "c-fe-2".into() });
+    assert_eq!(at("c-fe-2").plan(), Step::LetGo { pod: "c-fe-2".into() });
 }
 
 #[test]
@@ -272,17 +320,35 @@ fn a_member_that_was_scaled_away_is_struck_off() {
 }
 
 #[test]
-fn backends_that_may_not_be_restarted_hold_the_frontends_up_too_and_what_cannot_run_is_replaced_all_the_same() {
-    let held = || {
-        let mut given = Given::new(cluster());
-        given.backends_held_by = Some("tables".into());
-        given
-    };
-    assert_eq!(held().plan(), Step::Held("tables".into()));
-    assert!(matches!(held().with("c-be-0", broken).plan(), Step::Begin { pod, .. } if pod == "c-be-0"));
-    let current = |be: &mut Member| be.pod.as_mut().expect("a pod").outdated = false;
-    let given = held().with("c-be-0", current).with("c-be-1", current).with("c-be-2", current);
-    assert!(matches!(given.plan(), Step::Begin { pod, .. } if pod == "c-cn-0"), "a change of others goes on");
+fn a_partition_keeps_low_ordinals_and_everything_that_comes_after() {
+    let mut given = Given::new(cluster());
+    given.partition = 2;
+    assert!(matches!(given.plan(), Step::Begin { pod, .. } if pod == "c-be-2"));
+    given = given.with("c-be-2", renew);
+    let Step::Held(why) = given.plan() else { panic!("not held") };
+    insta::assert_snapshot!(why, @"update.partition is 2, so c-be-0, c-be-1 keep what they run until it is lowered, and so does everything that comes after");
+    given.partition = 1;
+    assert!(matches!(given.plan(), Step::Begin { pod, .. } if pod == "c-be-1"));
+    assert!(matches!(given.with("c-be-0", broken).plan(), Step::Begin { pod, .. } if pod == "c-be-0"), "what cannot run is replaced");
+    let mut frontends = Given::new((0..3).map(|ordinal| member(Component::Fe, ordinal)).collect()).with("c-fe-2", |fe| fe.is_master = true);
+    frontends.partition = 1;
+    assert!(matches!(frontends.plan(), Step::Begin { pod, .. } if pod == "c-fe-1"));
+    let held = frontends.with("c-fe-1", renew).plan();
+    assert!(matches!(&held, Step::Held(why) if why.contains("c-fe-0")), "the master is not before the last follower: {held:?}");
+}
+
+#[test]
+fn one_failure_domain_is_finished_before_the_next() {
+    let mut given = Given::new((0..4).map(|ordinal| member(Component::Be, ordinal)).collect());
+    for (ordinal, zone) in ["a", "b", "b", "a"].into_iter().enumerate() {
+        given = given.with(&format!("c-be-{ordinal}"), |be| be.pod.as_mut().expect("a pod").domain = Some(zone.into()));
+    }
+    let mut order = Vec::new();
+    while let Step::Begin { pod, .. } = given.plan() {
+        given = given.with(&pod, renew);
+        order.push(pod);
+    }
+    assert_eq!(order, ["c-be-3", "c-be-0", "c-be-2", "c-be-1"]);
 }
 
 #[test]

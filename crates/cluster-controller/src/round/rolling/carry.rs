@@ -45,8 +45,21 @@ impl Round<'_> {
             Step::ReleaseScheduler => self.set_hold(session, false, &fence).await,
             Step::StopServing { pod } => self.serve(pod_of(pod), false, &fence).await,
             Step::Serve { pod } => self.serve(pod_of(pod), true, &fence).await,
-            Step::Restart { pod, uid } => self.restart(doris, pod, uid, &fence).await,
-            Step::Rest | Step::Begin { .. } | Step::Done { .. } | Step::Wait(_) | Step::Held(_) | Step::Stop { .. } => Ok(()),
+            Step::Restart { pod, uid } => {
+                if self.may_restart(doris, session, members, pod, uid).await? {
+                    self.restart(doris, pod, uid, &fence).await?;
+                }
+                Ok(())
+            }
+            Step::Rest
+            | Step::Begin { .. }
+            | Step::CutShort { .. }
+            | Step::Done { .. }
+            | Step::LetGo { .. }
+            | Step::Blocked { .. }
+            | Step::Wait(_)
+            | Step::Held(_)
+            | Step::Stop { .. } => Ok(()),
         }
     }
 
@@ -54,7 +67,7 @@ impl Round<'_> {
     fn is_safe_point(&self, step: &Step) -> bool {
         let is_under_work = self.facts.operation.as_ref().is_some_and(|operation| operation.member.is_some());
         match step {
-            Step::Rest | Step::Held(_) | Step::Stop { .. } => true,
+            Step::Rest | Step::Held(_) | Step::Stop { .. } | Step::LetGo { .. } | Step::Blocked { .. } => true,
             Step::Wait(_) => !is_under_work,
             Step::Done { .. } => self.facts.operation.is_none(),
             _ => false,
@@ -64,6 +77,7 @@ impl Round<'_> {
     fn tell_step(&mut self, step: &Step, sentence: String) {
         match step {
             Step::Stop { .. } => self.stall(reason::ROLL_STOPPED, sentence),
+            Step::Blocked { .. } => self.wait(reason::BLOCKED, sentence),
             Step::Held(_) => {
                 let waiting: Vec<String> = self.outdated_pods();
                 self.wait(reason::RESTART_PENDING, format!("{} still run what the spec said before: {sentence}", waiting.join(", ")));
@@ -83,8 +97,11 @@ impl Round<'_> {
         let address = MemberAddress::new(fqdn, self.cluster.spec.port(member.component, &ports::BE_HEARTBEAT));
         let failed = |source| Error::Doris { what: "changing the switches of a backend", source };
         if off {
-            let both = BackendChange { disable_query: Some(true), disable_load: Some(true), ..BackendChange::default() };
-            return session.modify_backend(&address, &both).await.map_err(failed);
+            // Where nobody else can answer, every query that is kept away fails: they end with the process, not before.
+            let keeps_queries = self.operation(KIND).and_then(|operation| operation.member).is_some_and(|known| known.keeps_queries);
+            let disable_query = (!keeps_queries).then_some(true);
+            let change = BackendChange { disable_query, disable_load: Some(true), ..BackendChange::default() };
+            return session.modify_backend(&address, &change).await.map_err(failed);
         }
         // Loads first: a backend that answers queries and misses loads falls behind.
         let loads = BackendChange { disable_load: Some(false), ..BackendChange::default() };
@@ -119,7 +136,9 @@ impl Round<'_> {
             tracing::info!(cluster = self.key.name, pod, "the master is restarted; another frontend is elected");
         }
         self.memory.roll.unhealthy = None;
-        self.delete_pod(pod, uid, fence).await
+        self.delete_pod(pod, uid, fence).await?;
+        self.memory.roll.deleted = Some((pod.to_owned(), uid.to_owned(), self.ctx.clock.instant()));
+        Ok(())
     }
 }
 
@@ -132,6 +151,9 @@ fn target_of(step: &Step) -> Option<String> {
         | Step::Undrain { pod }
         | Step::Serve { pod }
         | Step::Done { pod }
+        | Step::CutShort { pod }
+        | Step::LetGo { pod }
+        | Step::Blocked { pod, .. }
         | Step::Stop { pod, .. } => Some(pod.clone()),
         Step::HoldScheduler | Step::ReleaseScheduler | Step::Rest | Step::Wait(_) | Step::Held(_) => None,
     }

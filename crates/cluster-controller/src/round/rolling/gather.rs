@@ -1,11 +1,14 @@
 //! What the plan of a roll looks at.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use doris_api::{Component, names};
-use doris_client::{Backend, BackendStatus, Endpoint, Frontend, Session};
+use doris_api::{Component, names, ports};
+use doris_client::{Backend, Endpoint, Frontend, MemberAddress, Session, http, survey};
+use doris_safety::{Switches, read_baseline};
 
 use super::super::Round;
+use super::rules::MOST_TABLETS;
 use crate::act::accounts;
 use crate::error::Error;
 use crate::observe::doris::Doris;
@@ -20,7 +23,7 @@ const HEALTH_PACE: Duration = Duration::from_secs(20);
 
 impl Round<'_> {
     /// Every wanted member; `None` while the controller of a StatefulSet has not seen our latest template.
-    pub(super) async fn members(&mut self, doris: &Doris) -> Result<Option<Vec<Member>>, Error> {
+    pub(super) async fn members(&mut self, doris: &Doris, session: &mut Session) -> Result<Option<Vec<Member>>, Error> {
         let Some(mut members) = self.pods_alone() else { return Ok(None) };
         for member in &mut members {
             let fqdn = self.fqdn(member);
@@ -37,7 +40,7 @@ impl Round<'_> {
                 }
             }
         }
-        self.ask_member_under_work(&mut members, doris).await;
+        self.ask_member_under_work(&mut members, doris, session).await?;
         Ok(Some(members))
     }
 
@@ -58,7 +61,7 @@ impl Round<'_> {
         Some(members)
     }
 
-    fn fqdn(&self, member: &Member) -> String {
+    pub(super) fn fqdn(&self, member: &Member) -> String {
         names::member_fqdn(&self.key.name, member.component, member.ordinal, &self.key.namespace, &self.cluster.spec.cluster_domain)
     }
 
@@ -75,37 +78,67 @@ impl Round<'_> {
     }
 
     /// What only the member under work, or only the other frontends, can tell.
-    async fn ask_member_under_work(&self, members: &mut [Member], doris: &Doris) {
-        let Some(name) = self.operation(super::KIND).and_then(|operation| operation.member).map(|member| member.pod) else { return };
-        let Some(member) = members.iter_mut().find(|member| member.name == name) else { return };
+    async fn ask_member_under_work(&self, members: &mut [Member], doris: &Doris, session: &mut Session) -> Result<(), Error> {
+        let Some(name) = self.operation(super::KIND).and_then(|operation| operation.member).map(|member| member.pod) else { return Ok(()) };
+        let Some(member) = members.iter_mut().find(|member| member.name == name) else { return Ok(()) };
         let fqdn = self.fqdn(member);
         match member.component {
-            Component::Be | Component::Cn if member.query_off.on && member.load_off.on => {
-                let everywhere = self.is_drained_for_every_frontend(doris, &fqdn).await;
-                member.query_off.on_everywhere = everywhere;
-                member.load_off.on_everywhere = everywhere;
+            Component::Be | Component::Cn if member.load_off.on => {
+                let (queries, loads) = self.is_drained_for_every_frontend(doris, &fqdn).await;
+                (member.query_off.on_everywhere, member.load_off.on_everywhere) = (queries, loads);
+                if let Some(row) = doris.backends.iter().find(|row| row.host == fqdn) {
+                    // The switches were looked at first: what they let through is seen here.
+                    member.busy = self.work_on(member, row, doris, session).await?;
+                }
             }
             Component::Fe | Component::FeObserver if member.pod.as_ref().is_some_and(|pod| !pod.serving && pod.running) => {
                 member.busy = self.statements_on(&fqdn).await;
             }
             _ => {}
         }
+        Ok(())
     }
 
-    /// Whether each frontend that is alive has both switches of a backend, by its own answer.
-    async fn is_drained_for_every_frontend(&self, doris: &Doris, fqdn: &str) -> bool {
+    /// Whether each frontend that is alive keeps queries, and loads, away from a backend, by its own answer.
+    async fn is_drained_for_every_frontend(&self, doris: &Doris, fqdn: &str) -> (bool, bool) {
         let alive: Vec<&Frontend> = doris.frontends.iter().filter(|row| row.alive).collect();
         let asked = alive.iter().map(|row| async {
-            let Some(mut session) = self.own_session(&row.host).await else { return false };
+            let Some(mut session) = self.own_session(&row.host).await else { return (false, false) };
             let rows = match session.set_forward_to_master(false).await {
                 Ok(()) => session.backends().await,
                 Err(error) => Err(error),
             };
             session.close().await;
-            let is_drained = |status: &BackendStatus| status.is_query_disabled && status.is_load_disabled;
-            rows.is_ok_and(|rows| rows.iter().any(|row| row.host == fqdn && is_drained(&row.status)))
+            let status = rows.ok().and_then(|rows| rows.into_iter().find(|row| row.host == fqdn)).map(|row| row.status);
+            status.map_or((false, false), |status| (status.is_query_disabled, status.is_load_disabled))
         });
-        futures::future::join_all(asked).await.into_iter().all(|drained| drained)
+        let answers = futures::future::join_all(asked).await;
+        (answers.iter().all(|(queries, _)| *queries), answers.iter().all(|(_, loads)| *loads))
+    }
+
+    /// What runs on a backend: parts of queries, loads that it leads, and logs of loads that are not committed.
+    /// Every source that a version has is asked, since none is right in all of them; `None` if it cannot be told.
+    async fn work_on(&self, member: &Member, row: &Backend, doris: &Doris, session: &mut Session) -> Result<Option<u64>, Error> {
+        let failed = |source| Error::Doris { what: "asking what runs on a backend", source };
+        let (transport, spec) = (self.ctx.transport.as_ref(), &self.cluster.spec);
+        let Some(ip) = self.address_of(&row.host) else { return Ok(None) };
+        let endpoint = Endpoint { ip, port: spec.port(member.component, &ports::BE_HTTP) };
+        let Ok(own) = http::backend_work(transport, endpoint).await else { return Ok(None) };
+        let listed = session.active_tasks(row.id).await.map_err(failed)?;
+        let reported = row.status.current_fragment_num.and_then(|count| u64::try_from(count).ok());
+        let statements = [own.fragments, listed, row.running_tasks, reported].into_iter().flatten().max();
+        let logs = if member.component == Component::Be { self.logs_on(row, doris).await } else { 0 };
+        Ok(statements.map(|statements| statements.saturating_add(own.loads.unwrap_or(0)).saturating_add(logs)))
+    }
+
+    /// Loads in a backend's write-ahead log. A version that does not tell (2.0) has no such log.
+    async fn logs_on(&self, row: &Backend, doris: &Doris) -> u64 {
+        let (Some(identity), Some(ip)) = (&self.facts.identity, doris.master().and_then(|master| self.address_of(master))) else {
+            return 0;
+        };
+        let (endpoint, address) = (Endpoint { ip, port: self.ports().http }, MemberAddress::new(row.host.clone(), row.heartbeat_port));
+        let sizes = http::wal_sizes(self.ctx.transport.as_ref(), endpoint, &accounts::operator(identity), &[address]).await;
+        sizes.map_or(0, |sizes| sizes.iter().map(|(_, size)| *size).sum())
     }
 
     async fn statements_on(&self, fqdn: &str) -> Option<u64> {
@@ -141,27 +174,35 @@ impl Round<'_> {
         if !has_work && is_known_clean {
             return Ok(Health::default());
         }
-        let failed = |source| Error::Doris { what: "reading the settings of the master", source };
-        let settings = session.frontend_settings(SCHEDULER).await.map_err(failed)?;
-        let hold =
-            settings.iter().find(|setting| setting.key == SCHEDULER).is_some_and(|setting| setting.value.eq_ignore_ascii_case("true"));
+        let failed = |source| Error::Doris { what: "reading the switches of the tablet scheduler", source };
+        let switches = survey::switches(session).await.map_err(failed)?;
+        let hold = switches.scheduler_off;
         self.memory.roll.clean_master = if has_work || hold { None } else { doris.master().map(str::to_owned) };
-        let health_counts = has_work
-            && record.is_none_or(|record| members.iter().any(|member| member.name == record.pod && is_being_healed(member, record)));
-        let unhealthy = if health_counts { Some(self.unhealthy(session).await?) } else { None };
+        let health_counts =
+            record.is_some_and(|record| members.iter().any(|member| member.name == record.pod && is_being_healed(member, record)));
+        let unhealthy = if health_counts { Some(self.unhealthy(session, switches).await?) } else { None };
         Ok(Health { unhealthy, hold: Some(hold) })
     }
 
-    async fn unhealthy(&mut self, session: &mut Session) -> Result<u64, Error> {
+    /// Tablets that are not healthy and were when the roll began. Where colocated ones lie counts for nothing
+    /// while nobody may move them.
+    async fn unhealthy(&mut self, session: &mut Session, switches: Switches) -> Result<u64, Error> {
         let now = self.ctx.clock.instant();
         if let Some((asked, unhealthy)) = self.memory.roll.unhealthy
             && now.duration_since(asked) < HEALTH_PACE
         {
             return Ok(unhealthy);
         }
-        let databases =
-            session.tablet_health().await.map_err(|source| Error::Doris { what: "asking for the health of the tablets", source })?;
-        let unhealthy = databases.iter().map(|database| database.tablets.saturating_sub(database.healthy)).sum();
+        let health =
+            survey::health(session).await.map_err(|source| Error::Doris { what: "asking for the health of the tablets", source })?;
+        let before: BTreeSet<u64> = self
+            .operation(super::KIND)
+            .and_then(|operation| operation.baseline)
+            .and_then(|text| read_baseline(&text, MOST_TABLETS).ok())
+            .unwrap_or_default();
+        let counts = |status: &str| !(switches.colocate_balance_off && status.starts_with("Colocate"));
+        let now_unhealthy = health.unhealthy.iter().filter(|one| counts(&one.status)).flat_map(|one| &one.tablets);
+        let unhealthy = now_unhealthy.filter(|tablet| !before.contains(tablet)).count() as u64;
         self.memory.roll.unhealthy = Some((now, unhealthy));
         Ok(unhealthy)
     }
@@ -194,6 +235,8 @@ fn view(pod: &MemberPod, revision: &str) -> Pod {
         ready: pod.ready,
         serving: pod.serving,
         trouble: pod.waiting.clone(),
+        started_at: pod.started_at,
+        domain: pod.domain.clone(),
     }
 }
 
@@ -204,7 +247,6 @@ fn see_backend(member: &mut Member, row: &Backend) {
     member.process_start.clone_from(&row.last_start_time);
     member.query_off = switch(row.status.is_query_disabled);
     member.load_off = switch(row.status.is_load_disabled);
-    member.busy = row.running_tasks.or_else(|| row.status.current_fragment_num.and_then(|count| u64::try_from(count).ok()));
     // Both are written by the same clock in the same form: the later one is the greater text.
     member.reported = matches!((row.status.last_report(), &row.last_start_time), (Some(report), Some(start)) if report >= start.as_str());
 }
