@@ -12,6 +12,7 @@ pub mod plans;
 pub mod sabotage;
 mod storm;
 pub mod transport;
+mod users;
 pub mod workloads;
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,6 +33,7 @@ pub use examples::{basic, cluster, full, merge};
 pub use faults::{Fault, Faults};
 pub use oracles::Verdicts;
 pub use storm::Right;
+pub use users::{Tally, Users};
 
 /// Wall time at the beginning of every run.
 const EPOCH: &str = "2026-06-01T00:00:00Z";
@@ -106,7 +108,7 @@ impl Lab {
             node_sim::Options { clock: Arc::new(move || clock.now()), seed: settings.seed, events: false, ..node_sim::Options::default() };
         let nodes = NodeSim::start(&self::client(&kube, "nodes"), engine.clone(), options);
         let storm = storm::Storm::watch(&kube, settings.faults.clone());
-        let oracles = oracles::Watcher::start(world.clone(), &self::client(&kube, "oracles"));
+        let oracles = oracles::Watcher::start(world.clone(), &self::client(&kube, "oracles"), Some(storm.clone()));
         install_definitions(&client, settings.kubernetes_minor).await;
         Self { kube, world, nodes, engine, client, faults: settings.faults.clone(), settings, storm, oracles }
     }

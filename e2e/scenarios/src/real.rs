@@ -73,7 +73,7 @@ impl RealStand {
             ..node_sim::Options::default()
         };
         let nodes = NodeSim::start(&client, engine.clone(), options);
-        let oracles = Watcher::start(engine.world().clone(), &client);
+        let oracles = Watcher::start(engine.world().clone(), &client, None);
         install_definitions(&client, minor_of(control_plane.version())).await?;
         place::install_role(&client).await?;
         Ok(Some(Self { control_plane, nodes, engine, client, oracles, _range: range }))

@@ -1,4 +1,4 @@
-//! Creation, and the loss of a frontend's volume, under every fault plan, judged by the oracles; and the oracles under seeded bugs.
+//! Creation, the loss of a frontend's volume, and a roll, under every fault plan, judged by the oracles; and the oracles under seeded bugs.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -7,7 +7,7 @@ use std::time::Instant;
 use scenarios::lab::Lab;
 use scenarios::lab::plans::{Outcome, Plan, plans, run};
 use scenarios::lab::sabotage::Bug;
-use scenarios::lab::workloads::{CREATE, LOSE_FRONTEND_VOLUME, Workload};
+use scenarios::lab::workloads::{CREATE, LOSE_FRONTEND_VOLUME, ROLL, Workload};
 
 const THREADS: usize = 2;
 
@@ -52,6 +52,11 @@ fn crash_anywhere_create() {
 #[test]
 fn crash_anywhere_while_a_frontend_is_replaced() {
     crash_anywhere(LOSE_FRONTEND_VOLUME);
+}
+
+#[test]
+fn crash_anywhere_roll() {
+    crash_anywhere(ROLL);
 }
 
 fn crash_anywhere(workload: Workload) {

@@ -2,9 +2,15 @@
 
 #![allow(clippy::panic, reason = "tests tell of a failure by panicking")]
 
+#[path = "rolling/changes.rs"]
+mod changes;
 #[path = "rolling/order.rs"]
 mod order;
 #[path = "rolling/stops.rs"]
 mod stops;
+#[path = "rolling/tables.rs"]
+mod tables;
+#[path = "rolling/users.rs"]
+mod users;
 #[path = "rolling/watch.rs"]
 mod watch;

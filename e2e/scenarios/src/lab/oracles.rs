@@ -9,6 +9,7 @@ mod history;
 pub mod logs;
 mod model;
 mod probe;
+mod rolls;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +21,9 @@ use tokio::task::JoinSet;
 
 use history::History;
 use model::Model;
+use rolls::Rolls;
+
+use super::storm::Storm;
 
 /// What was never to happen and did: one sentence each, beginning with the rule's name.
 pub type Verdicts = Vec<String>;
@@ -40,14 +44,18 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Watches a world and the objects of an API server.
-    pub fn start(world: World, client: &Client) -> Self {
+    /// Watches a world and the objects of an API server. Stops of members are judged where it is known whose deletions they
+    /// follow from.
+    pub(crate) fn start(world: World, client: &Client, storm: Option<Storm>) -> Self {
         let (history, model) = (Arc::new(Mutex::new(History::default())), Arc::new(Mutex::new(Model::default())));
         let mut tasks = JoinSet::new();
         for kind in history::kinds() {
             tasks.spawn(history::follow(client.clone(), kind, history.clone()));
         }
         tasks.spawn(look(world.clone(), model.clone()));
+        if let Some(storm) = storm {
+            tasks.spawn(judge_stops(world.clone(), storm, history.clone(), model.clone()));
+        }
         tasks.spawn(log_in(world, history.clone(), model.clone()));
         Self { history, model, _tasks: tasks }
     }
@@ -76,6 +84,21 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 async fn look(world: World, model: Arc<Mutex<Model>>) {
     loop {
         lock(&model).look(&world.members());
+        tokio::select! {
+            () = world.changed() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
+/// Judges every stop of a member as soon as it happens.
+async fn judge_stops(world: World, storm: Storm, history: Arc<Mutex<History>>, model: Arc<Mutex<Model>>) {
+    let mut rolls = Rolls::default();
+    loop {
+        let broken = rolls.look(&world, &storm, &lock(&history));
+        for sentence in broken {
+            lock(&model).break_rule(sentence);
+        }
         tokio::select! {
             () = world.changed() => {}
             () = tokio::time::sleep(LOOK) => {}

@@ -95,8 +95,7 @@ pub fn plans(steps: &[String], after: usize, sampling: Sampling) -> Vec<Plan> {
     let (mut questions, mut changes, mut taken) = (0, 0, 0);
     let mut plans = Vec::new();
     for (step, what) in (1..).zip(steps).skip(after) {
-        let (count, one_in) =
-            if what.starts_with("SQL SHOW") { (&mut questions, sampling.questions) } else { (&mut changes, sampling.changes) };
+        let (count, one_in) = if end::is_asking(what) { (&mut questions, sampling.questions) } else { (&mut changes, sampling.changes) };
         *count += 1;
         if (*count - 1) % one_in != 0 {
             continue;
@@ -203,6 +202,7 @@ pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFn
         }
     };
     broken.extend(end::left_tickets(&end));
+    broken.extend(end::switches(&lab));
     broken.extend(lab.broken_rules());
     broken.extend(logs.judge(&lab.passwords()));
     drop(guard);

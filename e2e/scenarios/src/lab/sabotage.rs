@@ -9,6 +9,7 @@ use std::time::Duration;
 use doris_api::DorisCluster;
 use doris_api::member::TICKET_ANNOTATION;
 use doris_sim::{BeSpec, Cut, FeSpec, Medium, NodeRole, Signal, StorageRoot, Volume, VolumeDir};
+use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -60,11 +61,23 @@ pub enum Bug {
     AddAtLoneMaster,
     /// A follower that serves is dropped while another one is down.
     DropBesideLoss,
+    /// Two backends are stopped at once.
+    StopsTwoBackends,
+    /// A backend is stopped that work is sent to.
+    StopsUndrained,
+    /// A backend is stopped that alone serves a table.
+    StopsLastReplica,
+    /// Two followers of three are stopped at once.
+    StopsTwoVoters,
+    /// The master is stopped before the other frontends are made anew.
+    StopsMasterFirst,
+    /// The tablet scheduler stays held.
+    LeavesHold,
 }
 
 impl Bug {
     /// Every bug, with the rule that has to catch it.
-    pub const ALL: [(Self, &'static str); 18] = [
+    pub const ALL: [(Self, &'static str); 24] = [
         (Self::TicketBeforeRecord, "found-on-record"),
         (Self::TicketForAnotherPod, "ticket-names-pod"),
         (Self::AddByServiceName, "own-name"),
@@ -83,6 +96,12 @@ impl Bug {
         (Self::PasswordNotStored, "operator-logs-in"),
         (Self::AddAtLoneMaster, "led-by-majority"),
         (Self::DropBesideLoss, "drop-leaves-majority"),
+        (Self::StopsTwoBackends, "one-at-a-time"),
+        (Self::StopsUndrained, "drained-before"),
+        (Self::StopsLastReplica, "tables-stay-readable"),
+        (Self::StopsTwoVoters, "keeps-majority"),
+        (Self::StopsMasterFirst, "master-last"),
+        (Self::LeavesHold, "switches-back"),
     ];
 
     /// Does it, in a laboratory where a cluster `demo` is created.
@@ -154,6 +173,28 @@ impl Bug {
             }
             Self::AddAtLoneMaster => add_at_lone_master(lab).await,
             Self::DropBesideLoss => drop_beside_loss(lab).await,
+            Self::StopsTwoBackends => {
+                ready(lab).await;
+                stop(lab, &["demo-be-2", "demo-be-1"]).await;
+            }
+            Self::StopsUndrained => {
+                ready(lab).await;
+                stop(lab, &["demo-be-2"]).await;
+            }
+            Self::StopsLastReplica => stop_last_replica(lab).await,
+            Self::StopsTwoVoters => {
+                ready(lab).await;
+                let (_, followers) = roles(lab);
+                stop(lab, &[&followers[0], &followers[1]]).await;
+            }
+            Self::StopsMasterFirst => stop_master_first(lab).await,
+            Self::LeavesHold => {
+                ready(lab).await;
+                // The controller has seen that the switches are as they should be.
+                tokio::time::sleep(Duration::from_secs(60)).await;
+                let (master, _) = roles(lab);
+                sql_at(lab, &master, &["ADMIN SET FRONTEND CONFIG (\"disable_tablet_scheduler\" = \"true\")"]).await;
+            }
         }
     }
 }
@@ -266,6 +307,42 @@ async fn drop_beside_loss(lab: &Lab) {
     let (master, others) = roles(lab);
     assert!(lab.nodes.kill("default", &others[0], None), "it runs");
     sql_at(lab, &master, &[&format!("ALTER SYSTEM DROP FOLLOWER \"{}.{DOMAIN}:9010\"", others[1])]).await;
+}
+
+/// Deletes pods as a controller does that asks nobody, and waits until their processes have ended.
+async fn stop(lab: &Lab, names: &[&str]) {
+    let client = format!("{}other", storm::CONTROLLER);
+    let pods: Api<Pod> = Api::default_namespaced(Client::new(lab.kube.service(&client, Identity::admin()), "default"));
+    for name in names {
+        pods.delete(name, &DeleteParams::default()).await.expect("the pod is there");
+    }
+    tokio::time::sleep(Duration::from_secs(30)).await;
+}
+
+async fn stop_last_replica(lab: &Lab) {
+    ready(lab).await;
+    let (master, _) = roles(lab);
+    let table = "CREATE TABLE d.t (k INT) DISTRIBUTED BY HASH(k) BUCKETS 6 PROPERTIES (\"replication_num\" = \"1\")";
+    sql_at(lab, &master, &["CREATE DATABASE d", table]).await;
+    stop(lab, &["demo-be-2"]).await;
+}
+
+async fn stop_master_first(lab: &Lab) {
+    ready(lab).await;
+    let (master, _) = roles(lab);
+    let mut cluster = lab.cluster("default", "demo").await.expect("the cluster is there");
+    cluster.metadata.managed_fields = None;
+    cluster.metadata.resource_version = None;
+    cluster.status = None;
+    cluster.spec.fe.member.labels.insert("example.com/round".to_owned(), "2".to_owned());
+    lab.apply(&cluster).await.expect("the spec is accepted");
+    let sets: Api<StatefulSet> = Api::default_namespaced(lab.client.clone());
+    wait_for(async || {
+        let status = sets.get_opt("demo-fe").await.ok().flatten()?.status?;
+        (status.update_revision != status.current_revision).then_some(())
+    })
+    .await;
+    stop(lab, &[&master]).await;
 }
 
 async fn early_backend(lab: &Lab) {

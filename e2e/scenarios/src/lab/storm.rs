@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kube_sim::{Audit, KubeSim};
+use tokio::time::Instant;
 
 use super::faults::{Fault, Faults, Verdict};
 
@@ -17,6 +18,7 @@ struct Log {
     denials: Vec<String>,
     refusals: Vec<(u16, String)>,
     rights: BTreeSet<Right>,
+    deletions: Vec<(Instant, String)>,
 }
 
 /// A right that a controller used: verb, API group and resource.
@@ -42,6 +44,9 @@ impl Storm {
             if is_controller(audit) && audit.status >= 400 && audit.status != 404 {
                 log.refusals.push((audit.status, what(audit)));
             }
+            if is_controller(audit) && audit.method == "DELETE" && audit.resource == "pods" && audit.status < 300 {
+                log.deletions.push((Instant::now(), audit.name.clone()));
+            }
             if is_step(audit) {
                 log.writes.push(what(audit));
             }
@@ -61,6 +66,11 @@ impl Storm {
     pub fn refusals(&self, code: u16) -> Vec<String> {
         let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         log.refusals.iter().filter(|(found, _)| *found == code).map(|(_, what)| what.clone()).collect()
+    }
+
+    /// Pods that controllers deleted, with the time.
+    pub fn deletions(&self) -> Vec<(Instant, String)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).deletions.clone()
     }
 
     pub fn denials(&self) -> Vec<String> {

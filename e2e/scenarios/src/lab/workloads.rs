@@ -2,6 +2,7 @@
 
 mod create;
 mod lose_volume;
+mod roll;
 
 use std::fmt;
 use std::future::Future;
@@ -13,6 +14,7 @@ use super::Lab;
 
 pub use create::CREATE;
 pub use lose_volume::LOSE_FRONTEND_VOLUME;
+pub use roll::ROLL;
 
 /// Name of the cluster in all workloads.
 pub const NAME: &str = "demo";

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
-use scenarios::lab::look::condition;
 use scenarios::lab::{Lab, Settings, basic, cluster, full, is_ready};
 
 use crate::watch::{Restarts, hasty, labelled};
@@ -80,22 +79,4 @@ async fn an_update_that_is_paused_finishes_the_member_under_work_and_says_who_wa
     lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
     lab.until_ready("demo").await;
     assert_eq!(restarts.seen(), ["demo-be-2", "demo-be-1", "demo-be-0"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn backends_are_left_alone_unless_tables_may_be_unavailable() {
-    let lab = Lab::new(Settings::default()).await;
-    let _controller = lab.start_controller();
-    lab.apply(&cluster("demo", basic("2.1.7"))).await.expect("the spec is accepted");
-    lab.until_ready("demo").await;
-    let restarts = Restarts::of(&lab, "demo").await;
-    lab.apply(&cluster("demo", labelled(basic("2.1.7"), &["fe", "be"], "2"))).await.expect("the spec is accepted");
-    let held = lab
-        .until("the roll is held", "demo", LONG, |seen| {
-            condition(seen, "Ready").is_some_and(|(_, reason, message)| reason == "RestartPending" && message.contains("unavailableTables"))
-        })
-        .await;
-    assert_eq!(restarts.seen(), [] as [String; 0]);
-    let (_, _, message) = condition(&held, "Ready").expect("a condition");
-    assert!(message.starts_with("demo-fe-0, demo-fe-1, demo-fe-2, demo-be-0, demo-be-1, demo-be-2 still run"), "{message}");
 }

@@ -69,3 +69,31 @@ pub fn labelled(mut spec: Value, components: &[&str], value: &str) -> Value {
     }
     spec
 }
+
+/// The spec with little patience that keeps every table available.
+pub fn brisk(mut spec: Value) -> Value {
+    spec["update"] = serde_json::json!({"timeouts": {"drainSeconds": 20, "backendSeconds": 60, "frontendSeconds": 60}});
+    spec
+}
+
+/// Makes a table in database `d`, with so many replicas and buckets.
+pub async fn table(lab: &Lab, name: &str, replicas: u32, buckets: u32) {
+    let master = lab.master_pod("demo").expect("one master");
+    let create =
+        format!("CREATE TABLE d.{name} (k INT) DISTRIBUTED BY HASH(k) BUCKETS {buckets} PROPERTIES (\"replication_num\" = \"{replicas}\")");
+    for statement in ["CREATE DATABASE IF NOT EXISTS d", &create] {
+        lab.sql("demo", &master, statement).await.expect("the master answers");
+    }
+}
+
+/// Waits until Doris' own tables have their copies and nothing is being repaired.
+pub async fn until_healthy(lab: &Lab) {
+    lab.eventually("every tablet is healthy", Duration::from_mins(5), || async {
+        let master = lab.master_pod("demo").ok_or("no master")?;
+        let rows = lab.sql("demo", &master, "SHOW PROC '/cluster_health/tablet_health'").await?;
+        let total = rows.last().ok_or("no rows")?;
+        let is_copied = lab.world.tablets().iter().all(|tablet| tablet.table == "log" || tablet.wanted >= 3);
+        if total["TabletNum"] == total["HealthyNum"] && is_copied { Ok(()) } else { Err(format!("{total:?}")) }
+    })
+    .await;
+}

@@ -19,6 +19,11 @@ const QUIET: Duration = Duration::from_secs(120);
 /// Statements that only ask.
 const ASKING: [&str; 3] = ["SQL SHOW", "SQL SELECT", "SQL ADMIN SHOW"];
 
+/// Whether a step of a controller only asks.
+pub fn is_asking(step: &str) -> bool {
+    ASKING.iter().any(|asking| step.starts_with(asking))
+}
+
 /// Fields whose values follow from time or chance.
 const VOLATILE: [&str; 38] = [
     "uid",
@@ -259,6 +264,15 @@ pub fn truth(lab: &Lab, cluster: &DorisCluster) -> Vec<String> {
     broken
 }
 
+/// `switches-back`: nothing that an operation switched stays switched.
+pub fn switches(lab: &Lab) -> Vec<String> {
+    let facts = lab.world.members();
+    let rows = master(&facts).map(|master| master.registered.as_slice()).unwrap_or_default();
+    let kept_away = rows.iter().filter(|row| row.kept_away).map(|row| format!("switches-back: work is kept away from {}", row.host));
+    let settings = lab.world.live_settings().into_iter().filter(|setting| setting.key.starts_with("disable_") && setting.value == "true");
+    kept_away.chain(settings.map(|setting| format!("switches-back: {} is true on {}", setting.key, setting.fqdn))).collect()
+}
+
 /// `used-tickets-go`: no ticket to found is left on a pod of a founded cluster.
 pub fn left_tickets(state: &EndState) -> Vec<String> {
     let pointer = "/metadata/annotations/doris-operator.dev~1ticket";
@@ -273,7 +287,7 @@ pub async fn quiet(lab: &Lab, name: &str) -> Vec<String> {
     let mut broken: Vec<String> =
         lab.writes().split_off(writes).into_iter().map(|write| format!("quiet: {write} in a ready cluster")).collect();
     let statements = lab.faults.log().split_off(steps).into_iter().filter(|step| step.starts_with("SQL"));
-    let changing = statements.filter(|step| !ASKING.iter().any(|asking| step.starts_with(asking)));
+    let changing = statements.filter(|step| !is_asking(step));
     broken.extend(changing.map(|statement| format!("quiet: {statement} in a ready cluster")));
     if !lab.cluster("default", name).await.as_ref().is_some_and(is_ready) {
         broken.push(format!("quiet: {name} was ready and is not any more"));

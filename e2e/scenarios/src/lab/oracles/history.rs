@@ -62,6 +62,12 @@ pub(super) struct History {
     claims_lost: BTreeSet<String>,
     /// Objects that are no secrets, as text, with what they are.
     texts: BTreeSet<(String, String)>,
+    /// Clusters whose tables may be away during a restart, or where somebody overrode that.
+    lenient: BTreeSet<ClusterName>,
+    /// Revision that the pods of a set are made from now, by namespace and set.
+    revisions: BTreeMap<(String, String), String>,
+    /// Revision that each pod was made from, by namespace and pod.
+    made_from: BTreeMap<(String, String), String>,
 }
 
 /// Kinds that are followed.
@@ -96,6 +102,7 @@ impl History {
     fn see(&mut self, kind: &str, mut object: DynamicObject, deleted: bool) {
         let key = (object.namespace().unwrap_or_default(), object.name_any());
         let cluster = object.labels().get(labels::CLUSTER).cloned();
+        self.revision(kind, &key, &object, deleted);
         match (kind, &cluster) {
             ("Secret", Some(cluster)) if key.1 == format!("{cluster}-identity") => {
                 if !deleted {
@@ -120,6 +127,45 @@ impl History {
         if let Ok(text) = serde_json::to_string(&object) {
             self.texts.insert((format!("{kind} {}/{}", key.0, key.1), text));
         }
+    }
+
+    fn revision(&mut self, kind: &str, key: &(String, String), object: &DynamicObject, deleted: bool) {
+        let text = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        let (map, revision) = match kind {
+            "StatefulSet" => (&mut self.revisions, text("/status/updateRevision")),
+            "Pod" => (&mut self.made_from, object.labels().get("controller-revision-hash").cloned()),
+            "DorisCluster" => {
+                let overridden = object.annotations().contains_key("override.doris-operator.dev/ServeReplica");
+                let is_lenient = overridden || text("/spec/update/unavailableTables").as_deref() == Some("Allow");
+                if is_lenient {
+                    self.lenient.insert(key.clone())
+                } else {
+                    self.lenient.remove(key)
+                };
+                return;
+            }
+            _ => return,
+        };
+        match revision.filter(|_| !deleted) {
+            Some(revision) => map.insert(key.clone(), revision),
+            None => map.remove(key),
+        };
+    }
+
+    /// Whether tables of a cluster may be away while a backend restarts, by its spec.
+    pub fn allows_unavailable_tables(&self, cluster: &ClusterName) -> bool {
+        self.lenient.contains(cluster)
+    }
+
+    /// Frontends of a cluster but for one whose pods are not made from the present template.
+    pub fn outdated_frontends(&self, cluster: &ClusterName, but: &str) -> Vec<String> {
+        let revision = |set: &str| self.revisions.get(&(cluster.0.clone(), format!("{}-{set}", cluster.1)));
+        let is_old = |pod: &str, made_from: &str| {
+            let own = pod.strip_prefix(&format!("{}-", cluster.1)).and_then(|rest| rest.rsplit_once('-'));
+            own.is_some_and(|(set, _)| ["fe", "fe-ob"].contains(&set) && revision(set).is_some_and(|revision| revision != made_from))
+        };
+        let pods = self.made_from.iter().filter(|((namespace, pod), _)| *namespace == cluster.0 && pod != but);
+        pods.filter(|((_, pod), made_from)| is_old(pod, made_from)).map(|((_, pod), _)| pod.clone()).collect()
     }
 
     fn identity(&mut self, cluster: ClusterName, object: &DynamicObject) {
