@@ -41,8 +41,31 @@ impl Proof<'_> {
     }
 }
 
-/// Checks a login.
-pub(crate) fn authenticate(fe: &Fe, from: IpAddr, user: &str, proof: &Proof<'_>) -> Result<Identity, SqlError> {
+/// Checks a login at a time, and counts it where the account is locked after too many that failed.
+pub(crate) fn authenticate(fe: &mut Fe, now: i64, from: IpAddr, user: &str, proof: &Proof<'_>) -> Result<Identity, SqlError> {
+    let lock = fe.catalog.users.iter().find(|known| known.identity.user == user).map(|known| known.lock).unwrap_or_default();
+    let (failed, locked_until) = fe.failed_logins.get(user).copied().unwrap_or_default();
+    if lock.attempts > 0 && now < locked_until {
+        let left = (locked_until - now + 999) / 1000;
+        let text = format!(
+            "Access denied for user '{user}'@'{from}'. Account is blocked for {} second(s) ({left} second(s) remaining) due to {failed} \
+             consecutive failed logins.",
+            lock.seconds
+        );
+        return Err(SqlError::bare(3955, "HY000", text));
+    }
+    let checked = check_password(fe, from, user, proof);
+    if checked.is_ok() {
+        fe.failed_logins.remove(user);
+    } else if lock.attempts > 0 {
+        let failed = if locked_until > 0 { 1 } else { failed + 1 };
+        let until = if failed >= lock.attempts { now.saturating_add(lock.seconds.saturating_mul(1000)) } else { 0 };
+        fe.failed_logins.insert(user.to_owned(), (failed, until));
+    }
+    checked
+}
+
+fn check_password(fe: &Fe, from: IpAddr, user: &str, proof: &Proof<'_>) -> Result<Identity, SqlError> {
     let identity = Identity::new(user, "%");
     let built_in = user == "root" || user == "admin";
     let local = built_in && is_localhost(from) && fe.settings.flag("skip_localhost_auth_check");
@@ -74,11 +97,15 @@ impl Session {
         Self::open(world, fe, from, &format!("{from}:40000"), user, &Proof::Password(password))
     }
 
+    pub(crate) fn would_log_in(fe: &Fe, from: IpAddr, user: &str, password: &str) -> bool {
+        check_password(fe, from, user, &Proof::Password(password)).is_ok()
+    }
+
     pub(crate) fn open(world: &World, id: ProcessId, from: IpAddr, address: &str, user: &str, proof: &Proof<'_>) -> Result<Self, SqlError> {
         let mut state = world.state();
         let now = state.clock.now_ms();
         let fe = state.fe_mut(id).ok_or(SqlError::Refused)?;
-        let identity = authenticate(fe, from, user, proof)?;
+        let identity = authenticate(fe, now, from, user, proof)?;
         if fe.sessions.len() as u64 >= fe.settings.number("qe_max_connection") {
             return Err(SqlError::bare(1203, "42000", "Reach limit of connections"));
         }

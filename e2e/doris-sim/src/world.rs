@@ -274,6 +274,14 @@ impl World {
         Session::login(self, id, from, user, password)
     }
 
+    /// Whether a running frontend would let an account in; `None` if none runs there that serves. Nobody connects and
+    /// nothing is counted: a question of whoever watches the model.
+    pub fn would_log_in(&self, from: IpAddr, fe: IpAddr, user: &str, password: &str) -> Option<bool> {
+        let state = self.state();
+        let (_, fe) = state.frontends().find(|(_, peer)| peer.ip == fe && peer.ready)?;
+        Some(Session::would_log_in(fe, from, user, password))
+    }
+
     /// Sends an HTTP request to a frontend or backend.
     pub async fn http(
         &self,

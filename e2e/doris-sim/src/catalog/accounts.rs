@@ -86,6 +86,18 @@ pub(crate) struct User {
     pub password: Vec<u8>,
     /// Privileges by scope: `*` or the name of a database.
     pub privileges: BTreeMap<String, BTreeSet<Priv>>,
+    /// When it is locked.
+    #[serde(default)]
+    pub lock: LockPolicy,
+}
+
+/// When an account is locked after logins that failed, and for how long; each frontend counts for itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LockPolicy {
+    /// Failed logins in a row; 0 for never.
+    pub attempts: u32,
+    /// How long it stays locked.
+    pub seconds: i64,
 }
 
 impl fmt::Debug for User {
@@ -96,7 +108,7 @@ impl fmt::Debug for User {
 
 impl User {
     pub fn new(identity: Identity, password: Vec<u8>) -> Self {
-        Self { identity, comment: String::new(), roles: Vec::new(), password, privileges: BTreeMap::new() }
+        Self { identity, comment: String::new(), roles: Vec::new(), password, privileges: BTreeMap::new(), lock: LockPolicy::default() }
     }
 
     fn built_in(name: &str, comment: &str, role: &str, privileges: impl IntoIterator<Item = Priv>) -> Self {

@@ -28,7 +28,9 @@ impl Catalog {
             Op::AddFrontend(_) | Op::RemoveFrontend { .. } | Op::MoveFrontend { .. } => self.apply_frontend(op),
             Op::AddBackend(_) | Op::DropBackend { .. } | Op::ChangeBackend(_) => self.apply_backend(op),
             Op::AddBrokers { .. } | Op::DropBrokers { .. } | Op::DropAllBrokers { .. } => self.apply_broker(op),
-            Op::CreateUser(_) | Op::DropUser(_) | Op::SetPassword { .. } | Op::Grant { .. } | Op::Revoke { .. } => self.apply_account(op),
+            Op::CreateUser(_) | Op::DropUser(_) | Op::SetPassword { .. } | Op::LockPolicy { .. } | Op::Grant { .. } | Op::Revoke { .. } => {
+                self.apply_account(op);
+            }
             Op::CreateRole(name) => self.roles.push(name.clone()),
             Op::DropRole(name) => self.roles.retain(|role| role != name),
             Op::Global { name, value } => drop(self.globals.insert(name.clone(), value.clone())),
@@ -110,6 +112,9 @@ impl Catalog {
             Op::DropUser(identity) => self.users.retain(|user| user.identity != *identity),
             Op::SetPassword { user, hash } => {
                 self.users.iter_mut().filter(|known| known.identity == *user).for_each(|known| known.password.clone_from(hash));
+            }
+            Op::LockPolicy { user, lock } => {
+                self.users.iter_mut().filter(|known| known.identity == *user).for_each(|known| known.lock = *lock);
             }
             Op::Grant { user, scope, privileges } => {
                 let known = self.users.iter_mut().filter(|known| known.identity == *user);

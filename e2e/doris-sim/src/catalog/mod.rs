@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use accounts::{Identity, Priv, User, hash_password};
+pub(crate) use accounts::{Identity, LockPolicy, Priv, User, hash_password};
 pub(crate) use colocate::Group;
 pub(crate) use health::{Place, TabletHealth, places_of};
 pub(crate) use nodes::{Backend, Broker, Disk, FeRole, Frontend};

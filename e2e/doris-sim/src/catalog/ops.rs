@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::accounts::{Identity, Priv, User};
+use super::accounts::{Identity, LockPolicy, Priv, User};
 use super::colocate::Group;
 use super::nodes::{Backend, Frontend};
 use super::tables::{Replica, Table};
@@ -94,6 +94,10 @@ pub(crate) enum Op {
     SetPassword {
         user: Identity,
         hash: Vec<u8>,
+    },
+    LockPolicy {
+        user: Identity,
+        lock: LockPolicy,
     },
     Grant {
         user: Identity,

@@ -126,9 +126,10 @@ fn credentials(request: &Request<Bytes>) -> Option<(String, String)> {
 
 fn enter(world: &World, id: ProcessId, from: IpAddr, user: &str, password: &str) -> Result<Session, String> {
     let checked = {
-        let state = world.state();
-        let fe = state.fe(id).ok_or_else(String::new)?;
-        authenticate(fe, from, user, &Proof::Password(password))
+        let mut state = world.state();
+        let now = state.clock.now_ms();
+        let fe = state.fe_mut(id).ok_or_else(String::new)?;
+        authenticate(fe, now, from, user, &Proof::Password(password))
     };
     let session = checked.and_then(|_| Session::login(world, id, from, user, password));
     session.map_err(|error| match error {

@@ -133,6 +133,8 @@ pub(crate) struct Fe {
     pub unready: BTreeSet<String>,
     pub sessions: BTreeMap<u32, SessionInfo>,
     pub next_connection: u32,
+    /// Logins that failed in a row, and until when the account is locked here.
+    pub failed_logins: BTreeMap<String, (u32, i64)>,
     /// Process at the other end of the pooled connection to the master.
     pub master_client: Option<ProcessId>,
     pub queries: u64,
@@ -184,6 +186,7 @@ impl Fe {
             unready: BTreeSet::new(),
             sessions: BTreeMap::new(),
             next_connection: 1,
+            failed_logins: BTreeMap::new(),
             master_client: None,
             queries: 0,
             workload: Workload::default(),

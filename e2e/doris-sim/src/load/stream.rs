@@ -105,7 +105,7 @@ impl World {
         let frontend = self.dial(from, fe, port).await.map_err(unreachable)?;
         let (host, port) = {
             let mut state = self.state();
-            enter(&state, frontend, from, load)?;
+            enter(&mut state, frontend, from, load)?;
             choose(&mut state, frontend)?
         };
         let ip = self.resolve(&host).ok_or(LoadError::NoRoute)?;
@@ -122,10 +122,11 @@ fn unreachable(reach: Reach) -> LoadError {
     if reach == Reach::NoRoute { LoadError::NoRoute } else { LoadError::Refused }
 }
 
-fn enter(state: &State, frontend: ProcessId, from: IpAddr, load: &StreamLoad) -> Result<(), LoadError> {
-    let fe = state.fe(frontend).ok_or(LoadError::Refused)?;
+fn enter(state: &mut State, frontend: ProcessId, from: IpAddr, load: &StreamLoad) -> Result<(), LoadError> {
+    let now = state.clock.now_ms();
+    let fe = state.fe_mut(frontend).ok_or(LoadError::Refused)?;
     let denied = |error: SqlError| LoadError::Denied(error.to_string());
-    let identity = authenticate(fe, from, &load.user, &Proof::Password(&load.password)).map_err(denied)?;
+    let identity = authenticate(fe, now, from, &load.user, &Proof::Password(&load.password)).map_err(denied)?;
     let allowed = fe.catalog.user(&identity).is_some_and(|user| user.has_on(&load.database, Priv::Load));
     allowed
         .then_some(())
@@ -226,7 +227,7 @@ pub(crate) async fn respond(world: &World, id: ProcessId, from: IpAddr, request:
 
 fn redirect(world: &World, id: ProcessId, from: IpAddr, request: &Request<Bytes>, load: &StreamLoad) -> Response<Bytes> {
     let mut state = world.state();
-    let chosen = enter(&state, id, from, load).and_then(|()| choose(&mut state, id));
+    let chosen = enter(&mut state, id, from, load).and_then(|()| choose(&mut state, id));
     match chosen {
         Ok((host, port)) => {
             let mut response = reply(307, &json!({}));

@@ -1,10 +1,10 @@
 //! Users, roles and privileges.
 
-use super::ast::{Password, Show, Statement};
+use super::ast::{LockWish, Password, Show, Statement};
 use super::system::journal;
 use super::{Context, Outcome, Run};
 use crate::answer::{Rows, SqlError};
-use crate::catalog::{Identity, Op, Priv, User, hash_password};
+use crate::catalog::{Identity, LockPolicy, Op, Priv, User, hash_password};
 use crate::fe::decode_password;
 
 /// Columns of SHOW GRANTS from 3.0 on.
@@ -25,14 +25,16 @@ const GRANTS: &[&str] = &[
     "WorkloadGroupPrivs",
     "ComputeGroupPrivs",
 ];
+/// Fewest characters of a strong password.
+const SHORTEST_STRONG: usize = 8;
 /// Those of them that came with 3.0.
 const OF_CLOUD: [&str; 4] = ["CloudClusterPrivs", "CloudStagePrivs", "StorageVaultPrivs", "ComputeGroupPrivs"];
 
 impl Context<'_> {
     pub(super) fn account(&mut self, statement: &Statement) -> Run {
         match statement {
-            Statement::CreateUser { user, quiet, password } => self.create_user(user, *quiet, password),
-            Statement::AlterUser { user, quiet, password } => self.alter_user(user, *quiet, password.as_ref()),
+            Statement::CreateUser { user, quiet, password, lock } => self.create_user(user, *quiet, password, *lock),
+            Statement::AlterUser { user, quiet, password, lock } => self.alter_user(user, *quiet, password.as_ref(), *lock),
             Statement::DropUser { user, quiet } => self.drop_user(user, *quiet),
             Statement::SetPassword { user, password } => self.set_password(user.as_ref(), password),
             Statement::Grant { privileges, scope, user, revoke } => self.grant(privileges, scope, user, *revoke),
@@ -58,21 +60,55 @@ impl Context<'_> {
         }
     }
 
-    fn create_user(&mut self, user: &Identity, quiet: bool, password: &Password) -> Run {
+    fn create_user(&mut self, user: &Identity, quiet: bool, password: &Password, lock: LockWish) -> Run {
         self.require(&[Priv::Admin, Priv::Grant], "GRANT")?;
         if self.catalog()?.user(user).is_some() {
             return if quiet { Ok(Outcome::Done) } else { Err(SqlError::detail(format!("User {user} already exist"))) };
         }
-        Ok(journal([Op::CreateUser(User::new(user.clone(), hashed(password)?))]))
+        self.check_policy(password)?;
+        let lock = merged(lock, LockPolicy::default());
+        Ok(journal([Op::CreateUser(User { lock, ..User::new(user.clone(), hashed(password)?) })]))
     }
 
-    fn alter_user(&mut self, user: &Identity, quiet: bool, password: Option<&Password>) -> Run {
+    fn alter_user(&mut self, user: &Identity, quiet: bool, password: Option<&Password>, lock: LockWish) -> Run {
         self.require(&[Priv::Admin, Priv::Grant], "GRANT")?;
-        if self.catalog()?.user(user).is_none() {
+        let Some(known) = self.catalog()?.user(user) else {
             return if quiet { Ok(Outcome::Done) } else { Err(SqlError::detail(format!("User {user} does not exist"))) };
+        };
+        let before = known.lock;
+        if user.is_root() && !self.client.user.is_root() && self.frontend()?.version.major >= 4 {
+            return Err(SqlError::detail("Only root user can modify root user"));
         }
-        let Some(password) = password else { return Ok(Outcome::Done) };
-        Ok(journal([Op::SetPassword { user: user.clone(), hash: hashed(password)? }]))
+        let mut ops = Vec::new();
+        if let Some(password) = password {
+            self.check_policy(password)?;
+            ops.push(Op::SetPassword { user: user.clone(), hash: hashed(password)? });
+        }
+        if lock != LockWish::default() {
+            ops.push(Op::LockPolicy { user: user.clone(), lock: merged(lock, before) });
+        }
+        Ok(if ops.is_empty() { Outcome::Done } else { journal(ops) })
+    }
+
+    /// `validate_password_policy`: what is sent as a hash cannot be looked at.
+    fn check_policy(&self, password: &Password) -> Result<(), SqlError> {
+        let Password::Clear(text) = password else { return Ok(()) };
+        let policy = self.catalog()?.globals.get("validate_password_policy").map(|value| value.to_ascii_uppercase());
+        if !matches!(policy.as_deref(), Some("STRONG" | "2")) {
+            return Ok(());
+        }
+        let violated = |words: &str| Err(SqlError::detail(format!("Violate password validation policy: STRONG. {words}")));
+        if text.chars().count() < SHORTEST_STRONG {
+            return violated(&format!("The password must be at least {SHORTEST_STRONG} characters."));
+        }
+        let kinds: [fn(&char) -> bool; 4] =
+            [char::is_ascii_digit, char::is_ascii_lowercase, char::is_ascii_uppercase, char::is_ascii_punctuation];
+        if kinds.iter().filter(|is_kind| text.chars().any(|c| is_kind(&c))).count() < 3 {
+            return violated(
+                "The password must contain at least 3 types of numbers, uppercase letters, lowercase letters and special characters.",
+            );
+        }
+        Ok(())
     }
 
     fn drop_user(&mut self, user: &Identity, quiet: bool) -> Run {
@@ -99,6 +135,7 @@ impl Context<'_> {
         if target != self.client.user {
             self.require(&[Priv::Admin, Priv::Grant], "GRANT")?;
         }
+        self.check_policy(password)?;
         let hash = hashed(password)?;
         if self.catalog()?.user(&target).is_none() {
             return Err(SqlError::coded(1228, "HY000", format!("user {target} does not exist")));
@@ -177,6 +214,11 @@ impl Context<'_> {
         }
         Ok(Outcome::Rows(rows))
     }
+}
+
+/// What a statement changes of when an account is locked.
+fn merged(wish: LockWish, before: LockPolicy) -> LockPolicy {
+    LockPolicy { attempts: wish.attempts.unwrap_or(before.attempts), seconds: wish.seconds.unwrap_or(before.seconds) }
 }
 
 fn hashed(password: &Password) -> Result<Vec<u8>, SqlError> {

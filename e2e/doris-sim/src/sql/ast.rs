@@ -182,11 +182,13 @@ pub(crate) enum Statement {
         user: Identity,
         quiet: bool,
         password: Password,
+        lock: LockWish,
     },
     AlterUser {
         user: Identity,
         quiet: bool,
         password: Option<Password>,
+        lock: LockWish,
     },
     DropUser {
         user: Identity,
@@ -239,6 +241,13 @@ pub(crate) enum Statement {
     Kill(u32),
     /// Accepted and without effect here.
     Nothing,
+}
+
+/// What a statement says of when an account is locked.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct LockWish {
+    pub attempts: Option<u32>,
+    pub seconds: Option<i64>,
 }
 
 /// A password in a statement: in clear or hashed. Has no `Debug` of its value.

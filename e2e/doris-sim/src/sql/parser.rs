@@ -1,6 +1,6 @@
 //! From tokens to statements, with Doris' syntax errors.
 
-use super::ast::{Password, Properties, Statement};
+use super::ast::{LockWish, Password, Properties, Statement};
 use super::token::{Kind, Token};
 use crate::answer::SqlError;
 use crate::catalog::Identity;
@@ -280,6 +280,24 @@ impl<'a> Parser<'a> {
             self.expect_symbol(")")?;
         }
         Ok(Password::Clear(text))
+    }
+
+    /// Password options up to the end of the statement; those about expiry and history are not modelled.
+    pub fn lock_wish(&mut self) -> LockWish {
+        let mut wish = LockWish::default();
+        while self.peek().kind != Kind::End {
+            if self.accept("FAILED_LOGIN_ATTEMPTS") {
+                wish.attempts = self.next().text.parse().ok();
+            } else if self.accept("PASSWORD_LOCK_TIME") {
+                let unit = |word: &Token| [("DAY", 86_400), ("HOUR", 3600), ("SECOND", 1)].into_iter().find(|(name, _)| word.is_word(name));
+                let count: Option<i64> = self.next().text.parse().ok();
+                let seconds = unit(self.peek()).map_or(1, |(_, seconds)| seconds);
+                wish.seconds = Some(count.map_or(i64::MAX / 1000, |count| count * seconds));
+            } else {
+                self.next();
+            }
+        }
+        wish
     }
 
     pub fn if_exists(&mut self) -> bool {
