@@ -42,7 +42,7 @@ pub fn components(spec: &DorisClusterSpec) -> Vec<Component> {
 }
 
 /// First ten hexadecimal digits of a SHA-256: enough to name revisions of one object.
-fn short_hash(text: &str) -> String {
+pub(crate) fn short_hash(text: &str) -> String {
     use sha2::Digest as _;
     use std::fmt::Write as _;
     let digest = sha2::Sha256::digest(text.as_bytes());

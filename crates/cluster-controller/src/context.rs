@@ -22,12 +22,11 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Client, Resource as _};
 use tokio::time::Instant;
 
-use crate::act::accounts::UserPasswords;
 use crate::act::identity::Stored;
 use crate::build::OldBudget;
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
-use crate::round::{OperationMemory, RollMemory};
+use crate::round::{AccountsMemory, OperationMemory, RollMemory};
 use crate::safety::SafetyMetrics;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
@@ -118,14 +117,12 @@ stamped!(Service => services, ConfigMap => config_maps, Secret => secrets, PodDi
 pub struct Memory {
     /// The identity as we last read or wrote it.
     pub identity: Option<Stored>,
-    /// The passwords that the user gives, and when they were read.
-    pub passwords: Option<(Instant, UserPasswords)>,
+    /// What was read of passwords, and refused.
+    pub accounts: AccountsMemory,
     /// Journal ids of the frontends over time.
     pub journals: Journals,
     /// The master and its journal id in the round before.
     pub master_journal: Option<(String, u64)>,
-    /// Until when no login is tried again after a refusal: Doris may lock accounts.
-    pub no_login_before: Option<Instant>,
     /// What was applied and is known to be in place.
     pub applied: crate::act::children::AppliedMemory,
     /// What was swept.

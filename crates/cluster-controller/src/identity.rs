@@ -54,10 +54,14 @@ pub struct Accounts {
     pub operator: Password,
     /// The one it is being changed to.
     pub operator_next: Option<Password>,
+    /// The last wish for a new one that was taken up, by its digest.
+    pub operator_rotation: Option<String>,
     /// Root's password when the user names none.
     pub root_generated: Password,
     /// Root's password that Doris last took.
     pub root_applied: Option<Password>,
+    /// The one that root's is being changed to.
+    pub root_next: Option<Password>,
     /// Admin's password when the user names none.
     pub admin_generated: Password,
     /// Admin's password that Doris last took.
@@ -151,11 +155,15 @@ impl Identity {
         for (key, password) in [
             ("operator.next", &accounts.operator_next),
             ("root.applied", &accounts.root_applied),
+            ("root.next", &accounts.root_next),
             ("admin.applied", &accounts.admin_applied),
         ] {
             if let Some(password) = password {
                 put(key, password.reveal());
             }
+        }
+        if let Some(digest) = &accounts.operator_rotation {
+            put("operator.rotation", digest);
         }
         data
     }
@@ -184,8 +192,10 @@ impl Identity {
             accounts: Accounts {
                 operator: Password::new(text(data, "operator.current")?),
                 operator_next: optional(data, "operator.next")?,
+                operator_rotation: raw(data, "operator.rotation")?.map(str::to_owned),
                 root_generated: Password::new(text(data, "root.generated")?),
                 root_applied: optional(data, "root.applied")?,
+                root_next: optional(data, "root.next")?,
                 admin_generated: Password::new(text(data, "admin.generated")?),
                 admin_applied: optional(data, "admin.applied")?,
             },
@@ -226,7 +236,8 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     /// Keys that may be missing, or are derived from others.
-    const DISPENSABLE: [&str; 4] = ["operator.next", "root.applied", "admin.applied", "initial-root-password"];
+    const DISPENSABLE: [&str; 6] =
+        ["operator.next", "operator.rotation", "root.applied", "root.next", "admin.applied", "initial-root-password"];
 
     fn identity(phase: Phase) -> Identity {
         Identity {
@@ -239,8 +250,10 @@ mod tests {
             accounts: Accounts {
                 operator: Password::new("o"),
                 operator_next: Some(Password::new("n")),
+                operator_rotation: Some("d".into()),
                 root_generated: Password::new("r"),
                 root_applied: None,
+                root_next: Some(Password::new("s")),
                 admin_generated: Password::new("a"),
                 admin_applied: Some(Password::new("b")),
             },

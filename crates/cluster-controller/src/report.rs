@@ -81,7 +81,8 @@ pub fn status(cluster: &DorisCluster, facts: &Facts, now: Timestamp) -> DorisClu
         members: list(cluster, &facts.seen),
         unknown_members: facts.unknown.clone(),
         endpoints: facts.identity.as_ref().and_then(Identity::cluster_id).map(|_| endpoints(cluster)),
-        identity: facts.identity.as_ref().map(identity_status),
+        // A copy that is lost together with the Secret would be no copy.
+        identity: facts.identity.as_ref().map(identity_status).or_else(|| old.identity.clone()),
         operation: facts.operation.clone(),
         overrides: facts.overrides.clone(),
         ..DorisClusterStatus::default()

@@ -1,5 +1,6 @@
 //! One reconcile of one cluster: observe, validate, plan, act, and gather what is to be reported.
 
+mod accounts;
 mod birth;
 mod founded;
 mod founding;
@@ -16,6 +17,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use accounts::AccountsMemory;
 pub use operation::OperationMemory;
 pub use rolling::RollMemory;
 
@@ -24,7 +26,6 @@ use doris_api::{Component, DorisCluster, names, ports};
 use doris_client::FrontendTarget;
 use tokio::time::Instant;
 
-use crate::act::accounts::UserPasswords;
 use crate::act::children::{self, Stage};
 use crate::act::identity::Stored;
 use crate::cache::ClusterKey;
@@ -33,6 +34,7 @@ use crate::error::Error;
 use crate::identity::{Identity, Phase};
 use crate::observe::doris::FrontendPorts;
 use crate::observe::pods::{self, Place};
+use crate::plan::accounts::Candidate;
 use crate::report::{Facts, Finding};
 use crate::view::MemberPod;
 
@@ -48,6 +50,8 @@ pub struct Round<'a> {
     memory: &'a mut Memory,
     /// When the master of this round's session last proved that it writes for its followers.
     proven: Option<Instant>,
+    /// By which password of the operator's account the master let us in.
+    entered_by: Candidate,
     /// What was found so far.
     pub facts: Facts,
 }
@@ -55,7 +59,7 @@ pub struct Round<'a> {
 impl<'a> Round<'a> {
     /// Begins a round.
     pub fn new(ctx: &'a Context, cluster: &'a DorisCluster, key: &'a ClusterKey, memory: &'a mut Memory) -> Self {
-        Self { ctx, cluster, key, memory, proven: None, facts: Facts::default() }
+        Self { ctx, cluster, key, memory, proven: None, entered_by: Candidate::Operator, facts: Facts::default() }
     }
 
     /// Goes as far as it can now. What it waits for is in the facts.
@@ -70,7 +74,7 @@ impl<'a> Round<'a> {
             // The last good spec stays in force; members are told of as they are.
             return self.look_only().await;
         }
-        let Some(given) = self.user_passwords().await? else { return Ok(()) };
+        let Some(given) = self.given_passwords().await? else { return Ok(()) };
         let Some(stored) = self.identity(&given).await? else { return Ok(()) };
         self.facts.identity = Some(stored.identity.clone());
         self.apply(&stored.identity, Stage::Frontends).await?;
@@ -179,28 +183,6 @@ impl<'a> Round<'a> {
             }
         }
         self.facts.waits.extend(told);
-    }
-
-    /// The passwords that the user gives, read anew when the last reading is old.
-    async fn user_passwords(&mut self) -> Result<Option<UserPasswords>, Error> {
-        const FRESH: Duration = Duration::from_mins(10);
-        let now = self.ctx.clock.instant();
-        if let Some((read_at, passwords)) = &self.memory.passwords
-            && now.duration_since(*read_at) < FRESH
-        {
-            return Ok(Some(passwords.clone()));
-        }
-        let read = crate::observe::passwords::read(&self.ctx.client, &self.key.namespace, &self.cluster.spec.auth).await;
-        match read.map_err(|source| Error::Read { what: "the Secrets that spec.auth names", source })? {
-            Ok(passwords) => {
-                self.memory.passwords = Some((now, passwords.clone()));
-                Ok(Some(passwords))
-            }
-            Err(unusable) => {
-                self.stall(reason::SECRET_MISSING, unusable.0);
-                Ok(None)
-            }
-        }
     }
 
     /// Only looks at Doris, for the status.

@@ -81,6 +81,12 @@ pub mod reason {
     pub const LOCKED_OUT: &str = "LockedOut";
     /// Root's password was changed by hand.
     pub const ROOT_PASSWORD_UNKNOWN: &str = "RootPasswordUnknown";
+    /// Doris refuses a password that it is to take.
+    pub const PASSWORD_REFUSED: &str = "PasswordRefused";
+    /// An account's password is being changed.
+    pub const CHANGING_PASSWORD: &str = "ChangingPassword";
+    /// An account has another password now.
+    pub const PASSWORD_CHANGED: &str = "PasswordChanged";
     /// Members are registered that nobody asked for.
     pub const UNKNOWN_MEMBERS: &str = "UnknownMembers";
     /// An address does not fit the identity: names or domain changed.

@@ -38,6 +38,8 @@ pub const OVERRIDE_PREFIX: &str = "override.doris-operator.dev/";
 pub const RESTART: &str = "doris-operator.dev/restart";
 /// Cluster annotations that start so ask for a restart of the members of one component, whose name follows.
 pub const RESTART_PREFIX: &str = "restart.doris-operator.dev/";
+/// Cluster annotation: each new value asks once for a new password of the operator's own Doris account.
+pub const ROTATE_OPERATOR_PASSWORD: &str = "doris-operator.dev/rotate-operator-password";
 
 /// Value of [`APP_NAME`].
 pub const DORIS: &str = "doris";

@@ -36,6 +36,12 @@ impl Session {
         self.run_secret(&format!("SET PASSWORD = PASSWORD({})", quoted(password.reveal())), password).await
     }
 
+    /// The same by the password's hash: no list of running statements and no log of Doris shows the password, and no
+    /// policy for passwords is applied.
+    pub async fn set_own_password_by_hash(&mut self, password: &Password) -> Result<(), Error> {
+        self.run_secret(&format!("SET PASSWORD = {}", quoted(&initial_root_password(password))), password).await
+    }
+
     /// Sets the password of another account.
     pub async fn set_password(&mut self, login: &Login) -> Result<(), Error> {
         let statement = format!("SET PASSWORD FOR {} = PASSWORD({})", quoted(&login.user), quoted(login.password.reveal()));
@@ -58,8 +64,8 @@ impl Session {
     }
 }
 
-/// The form of a password that `initial_root_password` in `fe.conf` takes: `*` and the hexadecimal
-/// SHA1 of the SHA1. Doris ignores every other form and leaves root without a password.
+/// The form of a password that `initial_root_password` in `fe.conf` and `SET PASSWORD` take: `*` and the hexadecimal
+/// SHA1 of the SHA1. In `fe.conf` Doris ignores every other form and leaves root without a password.
 pub fn initial_root_password(password: &Password) -> String {
     let hash = Sha1::digest(Sha1::digest(password.reveal().as_bytes()));
     let mut text = String::with_capacity(41);

@@ -7,7 +7,7 @@ use std::time::Instant;
 use scenarios::lab::Lab;
 use scenarios::lab::plans::{Outcome, Plan, plans, run};
 use scenarios::lab::sabotage::Bug;
-use scenarios::lab::workloads::{CREATE, LOSE_FRONTEND_VOLUME, ROLL, Workload};
+use scenarios::lab::workloads::{CHANGE_PASSWORDS, CREATE, LOSE_FRONTEND_VOLUME, ROLL, Workload};
 
 const THREADS: usize = 2;
 
@@ -57,6 +57,11 @@ fn crash_anywhere_while_a_frontend_is_replaced() {
 #[test]
 fn crash_anywhere_roll() {
     crash_anywhere(ROLL);
+}
+
+#[test]
+fn crash_anywhere_password_rotation() {
+    crash_anywhere(CHANGE_PASSWORDS);
 }
 
 fn crash_anywhere(workload: Workload) {

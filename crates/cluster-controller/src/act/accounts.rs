@@ -1,14 +1,18 @@
 //! Setting up Doris' accounts: the operator's own, root and admin.
+//!
+//! Statements only; who may be told them, and in which order, is decided by the round.
 
 use doris_client::{Error, GlobalRight, Login, Password, Session};
 
-use crate::identity::Identity;
-use crate::plan::accounts::Candidate;
+use crate::identity::{Accounts, Identity};
+use crate::plan::accounts::{Candidate, wanted};
 
 /// Name of the operator's account in Doris.
 pub const OPERATOR_USER: &str = "doris_operator";
-const ROOT: &str = "root";
-const ADMIN: &str = "admin";
+/// The account that may do everything.
+pub const ROOT: &str = "root";
+/// The account that may do everything but change who belongs to the cluster.
+pub const ADMIN: &str = "admin";
 
 /// Passwords that the user gives by Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,12 +26,16 @@ pub struct UserPasswords {
 /// The login of a candidate, if its password is stored.
 pub fn login(identity: &Identity, given: &UserPasswords, candidate: Candidate) -> Option<Login> {
     let accounts = &identity.accounts;
-    let wanted = identity.root_wanted(given.root.as_ref());
+    let root_wanted = identity.root_wanted(given.root.as_ref());
     let (user, password) = match candidate {
         Candidate::Operator => (OPERATOR_USER, Some(accounts.operator.clone())),
         Candidate::OperatorNext => (OPERATOR_USER, accounts.operator_next.clone()),
-        Candidate::RootApplied => (ROOT, accounts.root_applied.clone().filter(|applied| applied != wanted)),
-        Candidate::RootWanted => (ROOT, Some(wanted.clone())),
+        Candidate::RootApplied => (ROOT, accounts.root_applied.clone()),
+        Candidate::RootNext => (ROOT, accounts.root_next.clone().filter(|next| accounts.root_applied.as_ref() != Some(next))),
+        Candidate::RootWanted => {
+            let is_another = ![&accounts.root_applied, &accounts.root_next].into_iter().flatten().any(|known| known == root_wanted);
+            (ROOT, is_another.then(|| root_wanted.clone()))
+        }
         Candidate::RootEmpty => (ROOT, Some(Password::default())),
     };
     password.map(|password| Login { user: user.to_owned(), password })
@@ -38,24 +46,50 @@ pub fn operator(identity: &Identity) -> Login {
     Login { user: OPERATOR_USER.to_owned(), password: identity.accounts.operator.clone() }
 }
 
-/// As root: makes the operator's account with its stored password and rights, and gives root and
-/// admin theirs. Each statement may have been done before; each is harmless to repeat.
-pub async fn establish(session: &mut Session, by: Candidate, identity: &Identity, given: &UserPasswords) -> Result<(), Error> {
+/// As root: makes the operator's account with its stored password and rights, and gives admin its password, and root
+/// one that had none. Each statement may have been done before; each is harmless to repeat.
+///
+/// Returns the accounts as they are then on record. A root that has a password keeps it: changing it takes more care.
+pub async fn establish(session: &mut Session, by: Candidate, identity: &Identity, given: &UserPasswords) -> Result<Accounts, Error> {
     let operator = operator(identity);
     session.create_account(&operator).await?;
     // An account that was there keeps its password with the statement above.
     session.alter_account(&operator).await?;
     session.grant(GlobalRight::Node, OPERATOR_USER).await?;
     session.grant(GlobalRight::Admin, OPERATOR_USER).await?;
-    session.set_password(&account(ADMIN, identity.admin_wanted(given.admin.as_ref()))).await?;
-    // Last: whatever fails before leaves a root login that works.
-    match by {
-        Candidate::RootApplied | Candidate::RootEmpty => session.set_own_password(identity.root_wanted(given.root.as_ref())).await,
-        Candidate::RootWanted | Candidate::Operator | Candidate::OperatorNext => Ok(()),
+    let mut accounts = identity.accounts.clone();
+    let admin = wanted(given.admin.as_ref(), &accounts.admin_generated, accounts.admin_applied.as_ref());
+    let admin = admin.or_else(|| identity.cluster_id().is_none().then(|| accounts.admin_generated.clone()));
+    if let Some(admin) = admin {
+        accounts.admin_applied = Some(set_admin(session, admin, &accounts.admin_generated).await?);
+    }
+    let root = login(identity, given, by).map(|login| login.password).filter(|password| !password.is_empty());
+    let root = if let Some(root) = root {
+        root
+    } else {
+        // Last: whatever fails before leaves a root login that works.
+        let root = accounts.root_applied.clone().unwrap_or_else(|| identity.root_wanted(given.root.as_ref()).clone());
+        session.set_own_password(&root).await?;
+        root
+    };
+    accounts.root_applied = Some(root);
+    Ok(accounts)
+}
+
+/// Gives admin its password, or the generated one where Doris does not take it: admin must not be left open. The
+/// refusal is told once the cluster is looked after. Returns the one it has.
+async fn set_admin(session: &mut Session, admin: Password, generated: &Password) -> Result<Password, Error> {
+    match session.set_password(&account(ADMIN, &admin)).await {
+        Err(error @ Error::Refused { .. }) if admin != *generated && !error.says_not_ready() => {
+            session.set_password(&account(ADMIN, generated)).await?;
+            Ok(generated.clone())
+        }
+        done => done.map(|()| admin),
     }
 }
 
-fn account(user: &str, password: &Password) -> Login {
+/// An account of that name with that password.
+pub fn account(user: &str, password: &Password) -> Login {
     Login { user: user.to_owned(), password: password.clone() }
 }
 
@@ -86,8 +120,9 @@ mod tests {
         let none = UserPasswords::default();
         assert_eq!(password(Candidate::Operator, &none).as_deref(), Some("op"));
         assert_eq!(password(Candidate::OperatorNext, &none), None);
-        assert_eq!(password(Candidate::RootApplied, &none), None, "it is the wanted one");
-        assert_eq!(password(Candidate::RootWanted, &none).as_deref(), Some("generated"));
+        assert_eq!(password(Candidate::RootApplied, &none).as_deref(), Some("generated"));
+        assert_eq!(password(Candidate::RootNext, &none), None);
+        assert_eq!(password(Candidate::RootWanted, &none), None, "it is the applied one");
         assert_eq!(password(Candidate::RootEmpty, &none).as_deref(), Some(""));
     }
 

@@ -8,9 +8,12 @@ use doris_client::{
     probe_frontends,
 };
 
-use crate::plan::accounts::{self, Candidate, Outcome};
+use crate::plan::accounts::{self, Candidate, Outcome, Patience};
 use crate::plan::founding::Founder;
 use crate::view::MemberPod;
+
+/// Doris' word for a wrong user or password.
+const LOGIN_REFUSED: u16 = 1045;
 
 /// The frontends' ports that we talk to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,21 @@ impl Doris {
     }
 }
 
+/// Looks at a founded cluster without a login: the operator's account was refused a moment ago.
+pub async fn look(transport: &dyn Transport, targets: &[FrontendTarget], journals: &mut Journals) -> Doris {
+    let mut views = probe_frontends(transport, targets, None).await;
+    journals.observe(tokio::time::Instant::now(), &mut views);
+    let claimants = views.iter().filter(|view| view.claims_to_be_master()).count();
+    let verdict = if claimants == 1 {
+        let message = "the operator's account was refused a moment ago".to_owned();
+        let error = Error::Refused { code: LOGIN_REFUSED, state: String::new(), message };
+        MasterVerdict::Refused(NoMaster::NoSession { error })
+    } else {
+        doris_client::elect::find_master(&views, &[])
+    };
+    Doris { views, verdict, frontends: Vec::new(), backends: Vec::new(), brokers: Vec::new() }
+}
+
 /// Which lists are asked for beside the frontends'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wanted {
@@ -111,7 +129,7 @@ pub async fn observe_founder(
     transport: &dyn Transport,
     pod: &MemberPod,
     ports: FrontendPorts,
-    login: impl Fn(Candidate) -> Option<Login>,
+    (login, patience): (impl Fn(Candidate) -> Option<Login>, &mut Patience),
     journals: &mut Journals,
 ) -> Founding {
     let mut seen = Founding { founder: Founder::default(), session: None, locked_out: false };
@@ -126,7 +144,7 @@ pub async fn observe_founder(
     if !views.iter().all(FrontendView::claims_to_be_master) {
         return seen;
     }
-    match log_in(transport, target.query, &accounts::FOUNDING, login).await {
+    match log_in(transport, target.query, &accounts::FOUNDING, login, patience).await {
         Entry::In(session, candidate) => seen.session = Some((session, candidate)),
         Entry::LockedOut => seen.locked_out = true,
         Entry::Unclear => {}
@@ -151,14 +169,18 @@ pub enum Entry {
     Unclear,
 }
 
-/// Tries the stored logins in their order, once each.
+/// Tries the stored logins in their order, once each. One that was refused lately counts as refused.
 pub async fn log_in(
     transport: &dyn Transport,
     endpoint: Endpoint,
     order: &[Candidate],
     login: impl Fn(Candidate) -> Option<Login>,
+    patience: &mut Patience,
 ) -> Entry {
-    let mut tried: Vec<(Candidate, Outcome)> = Vec::new();
+    let now = tokio::time::Instant::now();
+    let is_too_early = |candidate: &Candidate| login(*candidate).is_some_and(|login| !patience.allows(&login, now));
+    let mut tried: Vec<(Candidate, Outcome)> =
+        order.iter().copied().filter(is_too_early).map(|candidate| (candidate, Outcome::Denied)).collect();
     loop {
         let candidate = match accounts::plan(order, &tried, |candidate| login(candidate).is_some()) {
             accounts::Step::Try(candidate) => candidate,
@@ -167,8 +189,14 @@ pub async fn log_in(
         };
         let Some(account) = login(candidate) else { return Entry::Unclear };
         match Session::open(transport, endpoint, &account).await {
-            Ok(session) => return Entry::In(session, candidate),
-            Err(error) if error.is_login_refused() => tried.push((candidate, Outcome::Denied)),
+            Ok(session) => {
+                patience.forget(&account.user);
+                return Entry::In(session, candidate);
+            }
+            Err(error) if error.is_login_refused() => {
+                patience.refused(&account, true, now);
+                tried.push((candidate, Outcome::Denied));
+            }
             Err(_) => tried.push((candidate, Outcome::Unclear)),
         }
     }

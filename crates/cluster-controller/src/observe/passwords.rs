@@ -6,27 +6,86 @@ use k8s_openapi::api::core::v1::{Secret, SecretKeySelector};
 use kube::{Api, Client};
 
 use crate::act::accounts::UserPasswords;
+use crate::identity::Accounts;
 
 /// A Secret that the spec names and that cannot be used. The sentence tells what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable(pub String);
 
-/// Reads the Secrets that the spec names. The outer error is the API server's.
-pub async fn read(client: &Client, namespace: &str, auth: &AuthSpec) -> Result<Result<UserPasswords, Unusable>, kube::Error> {
-    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let mut given = UserPasswords::default();
-    for (field, reference, place) in [
-        ("spec.auth.rootPassword", &auth.root_password, &mut given.root),
-        ("spec.auth.adminPassword", &auth.admin_password, &mut given.admin),
-    ] {
-        let Some(reference) = reference else { continue };
-        let secret = secrets.get_opt(&reference.name).await?;
-        match password(field, reference, secret.as_ref()) {
-            Ok(password) => *place = password,
-            Err(unusable) => return Ok(Err(unusable)),
+/// What the spec and the Secrets that it names say of one account's password.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Given {
+    /// The spec names no Secret.
+    #[default]
+    NotNamed,
+    /// This one.
+    Password(Password),
+    /// The spec names a Secret that may be missing, and it is.
+    Missing,
+    /// The Secret that the spec names cannot be used.
+    Unusable(Unusable),
+}
+
+/// What was read for both accounts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// For root.
+    pub root: Given,
+    /// For admin.
+    pub admin: Given,
+}
+
+impl Reading {
+    /// Whether a Secret that the spec names gives no password.
+    pub fn lacks_one(&self) -> bool {
+        [&self.root, &self.admin].into_iter().any(|given| matches!(given, Given::Missing | Given::Unusable(_)))
+    }
+
+    /// What a person has to mend.
+    pub fn complaints(&self) -> impl Iterator<Item = &str> {
+        [&self.root, &self.admin].into_iter().filter_map(|given| match given {
+            Given::Unusable(Unusable(sentence)) => Some(sentence.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The passwords that the accounts are to have. In a cluster that has accounts, one that cannot be read now stays
+    /// as it is: a deleted Secret changes no password.
+    pub fn passwords(&self, in_force: Option<&Accounts>) -> UserPasswords {
+        let taken = |given: &Given, applied: Option<&Password>| match given {
+            Given::NotNamed => None,
+            Given::Password(password) => Some(password.clone()),
+            Given::Missing | Given::Unusable(_) => applied.cloned(),
+        };
+        UserPasswords {
+            root: taken(&self.root, in_force.and_then(|accounts| accounts.root_applied.as_ref())),
+            admin: taken(&self.admin, in_force.and_then(|accounts| accounts.admin_applied.as_ref())),
         }
     }
-    Ok(Ok(given))
+}
+
+/// Reads the Secrets that the spec names; one that is named twice once.
+pub async fn read(client: &Client, namespace: &str, auth: &AuthSpec) -> Result<Reading, kube::Error> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let mut reading = Reading::default();
+    let mut last: Option<(String, Option<Secret>)> = None;
+    for (field, reference, place) in [
+        ("spec.auth.rootPassword", &auth.root_password, &mut reading.root),
+        ("spec.auth.adminPassword", &auth.admin_password, &mut reading.admin),
+    ] {
+        let Some(reference) = reference else { continue };
+        let secret = match last.take() {
+            Some((name, secret)) if name == reference.name => secret,
+            _ => secrets.get_opt(&reference.name).await?,
+        };
+        *place = match password(field, reference, secret.as_ref()) {
+            Ok(Some(password)) => Given::Password(password),
+            Ok(None) => Given::Missing,
+            Err(unusable) => Given::Unusable(unusable),
+        };
+        last = Some((reference.name.clone(), secret));
+    }
+    Ok(reading)
 }
 
 fn password(field: &str, reference: &SecretKeySelector, secret: Option<&Secret>) -> Result<Option<Password>, Unusable> {
@@ -53,7 +112,9 @@ fn password(field: &str, reference: &SecretKeySelector, secret: Option<&Secret>)
 
 #[cfg(test)]
 mod tests {
-    use super::password;
+    use super::{Given, Reading, Unusable, password};
+    use crate::identity::Accounts;
+    use doris_client::Password;
     use k8s_openapi::ByteString;
     use k8s_openapi::api::core::v1::{Secret, SecretKeySelector};
 
@@ -91,5 +152,19 @@ mod tests {
     fn an_optional_reference_may_lead_nowhere() {
         assert_eq!(password("f", &reference(true), None), Ok(None));
         assert_eq!(password("f", &reference(true), Some(&secret("other", b"x"))), Ok(None));
+    }
+
+    #[test]
+    fn a_secret_that_is_gone_changes_no_password_of_a_cluster_that_is_there() {
+        let in_force = Accounts { root_applied: Some(Password::new("old")), ..Accounts::default() };
+        for gone in [Given::Missing, Given::Unusable(Unusable("Secret s does not exist".into()))] {
+            let reading = Reading { root: gone, admin: Given::NotNamed };
+            assert!(reading.lacks_one());
+            assert_eq!(reading.passwords(Some(&in_force)).root, Some(Password::new("old")));
+            assert_eq!(reading.passwords(None).root, None);
+        }
+        let reading = Reading { root: Given::Password(Password::new("new")), admin: Given::NotNamed };
+        assert_eq!(reading.passwords(Some(&in_force)).root, Some(Password::new("new")));
+        assert!(!reading.lacks_one());
     }
 }

@@ -100,7 +100,8 @@ impl Round<'_> {
         let cluster_id = if cluster_id.is_empty() { of_copy } else { cluster_id };
         let epoch = copy.and_then(|copy| u64::try_from(copy.epoch).ok()).unwrap_or_default();
         let mut identity = Identity { epoch, ..self.new_identity(given, id, Phase::Founded { cluster_id }) };
-        identity.accounts.root_applied.clone_from(&given.root);
+        // Whichever password root lets us in by is put on record then.
+        identity.accounts.root_applied = None;
         let hosts = |component: Component| {
             let set = self.ctx.caches.sets.get(self.key, &names::set(&self.key.name, component));
             let members = members_with_volumes(claims, component, set.map(|set| set.replicas));
@@ -126,6 +127,8 @@ impl Round<'_> {
             fqdn_suffix: fqdn_suffix(self.cluster, self.key),
             accounts: Accounts {
                 operator: self.ctx.new_password(),
+                // It is new already.
+                operator_rotation: self.rotation_asked(),
                 root_generated,
                 root_applied: Some(root_applied),
                 admin_generated: self.ctx.new_password(),

@@ -6,7 +6,7 @@ use doris_api::Component;
 use doris_api::cluster::UnknownMember;
 use doris_api::conditions::reason;
 use doris_client::elect::{MasterVerdict, NoMaster};
-use doris_client::{Frontend, FrontendRole, MemberAddress, NodeRole, Session};
+use doris_client::{Frontend, FrontendRole, FrontendTarget, MemberAddress, NodeRole, Session};
 
 use super::Round;
 use super::replacing::Lost;
@@ -16,15 +16,12 @@ use crate::act::identity::{self, Stored};
 use crate::act::pods::{Notes, annotate};
 use crate::error::Error;
 use crate::identity::{Identity, KnownFrontend, Phase};
-use crate::observe::doris::{self, Doris, Entry, log_in};
-use crate::plan::accounts::FOUNDED;
+use crate::observe::doris::{self, Doris};
+use crate::plan::accounts::Candidate;
 use crate::plan::founding::{Founder, Step as FoundingStep, plan as founding_plan};
 use crate::plan::joining::{FrontendRow, Frontends, Step, plan};
 use crate::report::Known;
 use crate::view::MemberPod;
-
-/// Doris may lock accounts after refusals: one round of tries a minute.
-const LOGIN_PAUSE: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// How long the record of the frontends waits for the other members.
 const RECORD_PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
@@ -39,6 +36,7 @@ impl Round<'_> {
         let (Some(master), Some(mut session)) = (doris.master().map(str::to_owned), session) else {
             return self.replace_what_cannot_run().await;
         };
+        let stored = &self.keep_passwords(stored, given, &doris, &mut session).await?;
         self.remove_used_ticket(&stored.identity, &doris.frontends).await?;
         self.join_frontends(&mut doris, &mut session, &master).await?;
         // A master answers and the operator's account works: the others may start, clients may come.
@@ -53,7 +51,7 @@ impl Round<'_> {
 
     /// Asks Doris and takes what it says into the facts.
     pub(super) async fn observe(&mut self, identity: &Identity) -> Result<(Doris, Option<Session>), Error> {
-        let (login, targets) = (accounts::operator(identity), self.targets());
+        let targets = self.targets();
         // While the cluster is created, what cannot be there yet is not asked for.
         let sets = self.ctx.caches.sets.of(self.key);
         let may_be_there = |component: Component| {
@@ -64,9 +62,7 @@ impl Round<'_> {
             backends: may_be_there(Component::Be) || may_be_there(Component::Cn),
             brokers: may_be_there(Component::Broker),
         };
-        let (doris, session) = doris::observe(self.ctx.transport.as_ref(), &targets, &login, wanted, &mut self.memory.journals)
-            .await
-            .map_err(|source| Error::Doris { what: "asking the master for its members", source })?;
+        let (doris, session) = self.ask_as_operator(identity, &targets, wanted).await?;
         self.facts.is_undecided = matches!(doris.verdict, MasterVerdict::Refused(NoMaster::NotYetProven { .. }));
         if let MasterVerdict::Refused(why) = &doris.verdict {
             let finding = match why {
@@ -78,6 +74,34 @@ impl Round<'_> {
         }
         self.know(&doris);
         Ok((doris, session))
+    }
+
+    /// Asks with the operator's current password, then with the one that it is being changed to.
+    async fn ask_as_operator(
+        &mut self,
+        identity: &Identity,
+        targets: &[FrontendTarget],
+        wanted: doris::Wanted,
+    ) -> Result<(Doris, Option<Session>), Error> {
+        let (transport, now) = (self.ctx.transport.as_ref(), self.ctx.clock.instant());
+        let mut denied = None;
+        for candidate in [Candidate::Operator, Candidate::OperatorNext] {
+            let login = accounts::login(identity, &UserPasswords::default(), candidate);
+            let Some(login) = login.filter(|login| self.memory.accounts.patience.allows(login, now)) else { continue };
+            let (doris, session) = doris::observe(transport, targets, &login, wanted, &mut self.memory.journals)
+                .await
+                .map_err(|source| Error::Doris { what: "asking the master for its members", source })?;
+            if !doris.is_denied() {
+                self.entered_by = candidate;
+                return Ok((doris, session));
+            }
+            self.memory.accounts.patience.refused(&login, false, now);
+            denied = Some((doris, session));
+        }
+        match denied {
+            Some(denied) => Ok(denied),
+            None => Ok((doris::look(transport, targets, &mut self.memory.journals).await, None)),
+        }
     }
 
     /// What Doris knows of its members, for the status.
@@ -227,40 +251,6 @@ impl Round<'_> {
         }
         self.wait(reason::REGISTERING, format!("{pod} was registered as {} and joins", role_name(role)));
         Ok(true)
-    }
-
-    /// The operator's account is refused: set it up again by a login of root, or tell what to do.
-    async fn regain_account(&mut self, stored: &Stored, given: &UserPasswords, doris: &Doris) -> Result<(), Error> {
-        let now = self.ctx.clock.instant();
-        if self.memory.no_login_before.is_some_and(|until| now < until) {
-            self.wait(reason::LOCKED_OUT, "the operator's Doris account is refused; stored logins are tried again within a minute");
-            return Ok(());
-        }
-        self.memory.no_login_before = Some(now + LOGIN_PAUSE);
-        let Some(master) = doris.views.iter().find(|view| view.claims_to_be_master()) else { return Ok(()) };
-        let login = |candidate| accounts::login(&stored.identity, given, candidate);
-        match log_in(self.ctx.transport.as_ref(), master.target.query, &FOUNDED, login).await {
-            Entry::In(mut session, by) => {
-                accounts::establish(&mut session, by, &stored.identity, given)
-                    .await
-                    .map_err(|source| Error::Doris { what: "setting up the accounts again", source })?;
-                session.close().await;
-                self.memory.no_login_before = None;
-                self.wait(reason::WAITING_FOR_MASTER, "the operator's Doris account was set up again");
-            }
-            Entry::LockedOut => self.stall(
-                reason::LOCKED_OUT,
-                format!(
-                    "Doris refuses every stored password. As root run: CREATE USER IF NOT EXISTS '{user}' IDENTIFIED BY '<operator.current of \
-                     Secret {secret}>'; ALTER USER '{user}' IDENTIFIED BY '<the same>'; GRANT NODE_PRIV ON *.*.* TO '{user}'; \
-                     GRANT ADMIN_PRIV ON *.*.* TO '{user}'; or put root's password into the Secret that spec.auth.rootPassword names",
-                    user = accounts::OPERATOR_USER,
-                    secret = doris_api::names::identity(&self.key.name),
-                ),
-            ),
-            Entry::Unclear => self.wait(reason::WAITING_FOR_MASTER, "the operator's Doris account is refused, and root could not be tried"),
-        }
-        Ok(())
     }
 
     /// A pod of ours with tablets. A compute node has none, and a new volume with every pod.

@@ -25,7 +25,8 @@ impl Round<'_> {
             && let Some(pod) = followers.iter().find(|pod| pod.ordinal == 0 && pod.running && pod.own_ticket().is_some())
         {
             let login = |candidate| accounts::login(&stored.identity, given, candidate);
-            seen = doris::observe_founder(self.ctx.transport.as_ref(), pod, self.ports(), login, &mut self.memory.journals).await;
+            let (ports, patience) = (self.ports(), &mut self.memory.accounts.patience);
+            seen = doris::observe_founder(self.ctx.transport.as_ref(), pod, ports, (login, patience), &mut self.memory.journals).await;
         }
         if seen.locked_out {
             let name = self.founder_name();
@@ -72,13 +73,11 @@ impl Round<'_> {
             self.wait(reason::FOUNDING, format!("{pod} runs; waiting for a login to set up accounts"));
             return Ok(());
         };
-        accounts::establish(&mut session, by, &stored.identity, given)
+        let accounts = accounts::establish(&mut session, by, &stored.identity, given)
             .await
             .map_err(|source| Error::Doris { what: "setting up the accounts", source })?;
         session.close().await;
-        let mut next = Identity { phase: Phase::Founded { cluster_id }, ..stored.identity.clone() };
-        next.accounts.root_applied = Some(next.root_wanted(given.root.as_ref()).clone());
-        next.accounts.admin_applied = Some(next.admin_wanted(given.admin.as_ref()).clone());
+        let next = Identity { phase: Phase::Founded { cluster_id }, accounts, ..stored.identity.clone() };
         let written = identity::replace(self.ctx, self.key, stored, &next).await?;
         self.keep(written.clone());
         Box::pin(self.tend(&written, given)).await

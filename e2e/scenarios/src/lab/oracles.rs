@@ -111,7 +111,7 @@ async fn log_in(world: World, history: Arc<Mutex<History>>, model: Arc<Mutex<Mod
         tokio::time::sleep(PROBE).await;
         let clusters = lock(&history).accounts();
         for accounts in clusters {
-            for broken in probe::judge(&world, &accounts).await {
+            for broken in probe::judge(&world, &accounts) {
                 lock(&model).break_rule(broken);
             }
         }

@@ -57,6 +57,8 @@ pub enum Bug {
     AdminLeftOpen,
     /// Doris learns a password that is stored nowhere.
     PasswordNotStored,
+    /// Doris learns one of root's that is stored nowhere.
+    RootPasswordNotStored,
     /// A backend is registered with a master that is cut off from its followers.
     AddAtLoneMaster,
     /// A follower that serves is dropped while another one is down.
@@ -77,7 +79,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug, with the rule that has to catch it.
-    pub const ALL: [(Self, &'static str); 24] = [
+    pub const ALL: [(Self, &'static str); 25] = [
         (Self::TicketBeforeRecord, "found-on-record"),
         (Self::TicketForAnotherPod, "ticket-names-pod"),
         (Self::AddByServiceName, "own-name"),
@@ -94,6 +96,7 @@ impl Bug {
         (Self::ClaimDeleted, "claims-stay"),
         (Self::AdminLeftOpen, "no-empty-password"),
         (Self::PasswordNotStored, "operator-logs-in"),
+        (Self::RootPasswordNotStored, "root-logs-in"),
         (Self::AddAtLoneMaster, "led-by-majority"),
         (Self::DropBesideLoss, "drop-leaves-majority"),
         (Self::StopsTwoBackends, "one-at-a-time"),
@@ -170,6 +173,11 @@ impl Bug {
             Self::PasswordNotStored => {
                 ready(lab).await;
                 forget_password(lab).await;
+            }
+            Self::RootPasswordNotStored => {
+                ready(lab).await;
+                sql(lab, &["ALTER USER root IDENTIFIED BY 'Another-1-that-nobody-knows'"]).await;
+                tokio::time::sleep(VISIT).await;
             }
             Self::AddAtLoneMaster => add_at_lone_master(lab).await,
             Self::DropBesideLoss => drop_beside_loss(lab).await,

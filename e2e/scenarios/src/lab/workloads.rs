@@ -1,5 +1,6 @@
 //! What happens to a cluster while things go wrong: the workloads of fault plans.
 
+mod change_passwords;
 mod create;
 mod lose_volume;
 mod roll;
@@ -12,6 +13,7 @@ use doris_api::DorisCluster;
 
 use super::Lab;
 
+pub use change_passwords::CHANGE_PASSWORDS;
 pub use create::CREATE;
 pub use lose_volume::LOSE_FRONTEND_VOLUME;
 pub use roll::ROLL;

@@ -19,7 +19,8 @@ use super::probe::ClusterAccounts;
 use super::{ClusterName, lock};
 
 /// Keys of the identity Secret that hold a password.
-const PASSWORDS: [&str; 6] = ["operator.current", "operator.next", "root.generated", "root.applied", "admin.generated", "admin.applied"];
+const PASSWORDS: [&str; 7] =
+    ["operator.current", "operator.next", "root.generated", "root.applied", "root.next", "admin.generated", "admin.applied"];
 
 /// A version of an identity Secret.
 #[derive(Clone, Debug)]
@@ -32,6 +33,11 @@ struct IdentityVersion {
 impl IdentityVersion {
     fn get(&self, key: &str) -> &str {
         self.data.get(key).map_or("", String::as_str)
+    }
+
+    /// What is stored under keys, as far as there is something.
+    fn stored(&self, keys: &[&str]) -> Vec<String> {
+        keys.iter().map(|key| self.get(key).to_owned()).filter(|value| !value.is_empty()).collect()
     }
 
     fn phase(&self) -> String {
@@ -211,7 +217,8 @@ impl History {
             .map(|(cluster, version)| ClusterAccounts {
                 cluster: cluster.clone(),
                 founded: version.get("phase") == "Founded",
-                operator: ["operator.current", "operator.next"].into_iter().map(|key| version.get(key).to_owned()).collect(),
+                operator: version.stored(&["operator.current", "operator.next"]),
+                root: version.stored(&["root.applied", "root.next"]),
                 is_open: self.services.contains(&(cluster.0.clone(), format!("{}-fe", cluster.1))),
             })
             .collect()
