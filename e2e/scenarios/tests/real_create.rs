@@ -11,6 +11,8 @@ mod basic;
 mod children;
 #[path = "real_create/crash.rs"]
 mod crash;
+#[path = "real_create/day_two.rs"]
+mod day_two;
 #[path = "real_create/differential.rs"]
 mod differential;
 #[path = "real_create/drift.rs"]

@@ -26,7 +26,7 @@ const USER: &str = "git";
 /// Between two looks.
 pub(super) const PAUSE: Duration = Duration::from_millis(100);
 /// Until a cluster has to be Ready. Generous: a machine that builds something beside it is slow, and nothing here is a measurement.
-pub const PATIENCE: Duration = Duration::from_mins(3);
+pub const PATIENCE: Duration = Duration::from_mins(6);
 
 /// The `ClusterRole` of the delivered file.
 fn role_objects() -> Result<impl Iterator<Item = kube::api::DynamicObject>, Error> {
