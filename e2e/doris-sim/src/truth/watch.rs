@@ -5,6 +5,7 @@ use super::{authority, cluster_of, clusters};
 use crate::bdb::Entry;
 use crate::catalog::Op;
 use crate::facts::MemberKind;
+use crate::fe::Fe;
 use crate::process::{ProcessId, Signal};
 use crate::state::{Body, State};
 use crate::version::DorisVersion;
@@ -31,7 +32,7 @@ pub struct BackendStop {
     pub queries: usize,
     /// Loads that it led.
     pub loads: usize,
-    /// Other backends with data that were not running at that moment.
+    /// Other backends with data that did not run at that moment, or had been told to end.
     pub others_down: Vec<String>,
     /// Whether the master's tablet scheduler was held.
     pub scheduler_held: bool,
@@ -62,9 +63,9 @@ pub struct FrontendStop {
     pub connections: usize,
     /// Registered followers.
     pub followers: usize,
-    /// Followers but for this one that are ready.
+    /// Followers but for this one that are ready and stay.
     pub followers_left: usize,
-    /// Other registered frontends that do not run.
+    /// Other registered frontends that do not run, or have been told to end.
     pub others_down: Vec<String>,
 }
 
@@ -250,10 +251,21 @@ pub(crate) fn stopping(state: &mut State, process: ProcessId, signal: Signal) {
     }
 }
 
+/// Whether a host's process was told to end and has not ended yet: nobody can count on it any more.
+fn is_ending(state: &State, fqdn: &str) -> bool {
+    let ledger = &state.ledger;
+    let backends = ledger.backend_stops.iter().map(|stop| (stop.process, &stop.fqdn));
+    let told = backends.chain(ledger.frontend_stops.iter().map(|stop| (stop.process, &stop.fqdn)));
+    told.filter(|(_, host)| *host == fqdn).any(|(process, _)| state.procs.get(&process).is_some_and(crate::state::Proc::is_running))
+}
+
 /// How the other frontends of the cluster are.
 fn neighbours(state: &State, stop: &mut FrontendStop) {
     let Some((_, fe)) = authority(state, stop.cluster_id) else { return };
-    let running = |host: &str| state.frontends().find(|(_, peer)| peer.cluster_id == stop.cluster_id && peer.fqdn == host);
+    let running = |host: &str| {
+        let own = |peer: &Fe| peer.cluster_id == stop.cluster_id && peer.fqdn == host;
+        state.frontends().find(|(_, peer)| own(peer) && !is_ending(state, host))
+    };
     let others = || fe.catalog.frontends.iter().filter(|row| row.host != stop.fqdn);
     let is_follower = |row: &&crate::catalog::Frontend| row.role == crate::catalog::FeRole::Follower;
     stop.followers = fe.catalog.frontends.iter().filter(is_follower).count();
@@ -272,7 +284,8 @@ fn consequences(state: &State, stop: &mut BackendStop) {
     stop.scheduler_held = fe.settings.flag("disable_tablet_scheduler");
     let owners = owners(state);
     let running = |host: &str| owners.get(host).is_some_and(|(running, _)| *running);
-    let others = fe.catalog.backends.values().filter(|row| row.stores() && row.host != stop.fqdn && !running(&row.host));
+    let is_down = |host: &str| !running(host) || is_ending(state, host);
+    let others = fe.catalog.backends.values().filter(|row| row.stores() && row.host != stop.fqdn && is_down(&row.host));
     stop.others_down = others.map(|row| row.host.clone()).collect();
     for place in fe.catalog.places() {
         let tablet = facts(stop.cluster_id, &fe.catalog, &place, &owners);

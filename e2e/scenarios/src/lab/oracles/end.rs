@@ -16,8 +16,8 @@ use crate::lab::{Lab, is_ready};
 /// For this long nothing may be written once a cluster is ready.
 const QUIET: Duration = Duration::from_secs(120);
 
-/// Statements that only ask.
-const ASKING: [&str; 3] = ["SQL SHOW", "SQL SELECT", "SQL ADMIN SHOW"];
+/// Statements that only ask, or say how this session is to be answered.
+const ASKING: [&str; 5] = ["SQL SHOW", "SQL SELECT", "SQL ADMIN SHOW", "SQL SET forward_to_master", "SQL SET time_zone"];
 
 /// Whether a step of a controller only asks.
 pub fn is_asking(step: &str) -> bool {

@@ -11,7 +11,7 @@ pub const ROLL: Workload = Workload {
     name: "Roll",
     cluster: || small("1"),
     change: Some(|lab| Box::pin(change(lab))),
-    sampling: Sampling { questions: 60, changes: 2, refusals: 3 },
+    sampling: Sampling { questions: 120, changes: 2, refusals: 4 },
 };
 
 /// Little patience: the laboratory simulates every second of a wait.
