@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod children;
+pub mod claims;
 pub mod identity;
 pub mod pods;
 pub mod sweep;

@@ -26,7 +26,7 @@ use crate::act::identity::Stored;
 use crate::build::OldBudget;
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
-use crate::round::{AccountsMemory, OperationMemory, RollMemory};
+use crate::round::{AccountsMemory, OperationMemory, RollMemory, ScaleMemory};
 use crate::safety::SafetyMetrics;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
@@ -145,6 +145,8 @@ pub struct Memory {
     pub roll: RollMemory,
     /// What safety rules refused and was told.
     pub refusal: crate::round::RefusalMemory,
+    /// The scale in under way.
+    pub scaling: ScaleMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }

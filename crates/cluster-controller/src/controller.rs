@@ -369,8 +369,10 @@ fn is_turn(old: Option<&DorisClusterStatus>, new: &DorisClusterStatus) -> bool {
     };
     let Some(old) = old else { return true };
     let holds = |status: &DorisClusterStatus, type_: &str| truth(status, type_).map(|(holds, _)| holds);
-    let under_work =
-        |status: &DorisClusterStatus| status.operation.as_ref().map(|operation| (operation.kind.clone(), operation.member.clone()));
+    let under_work = |status: &DorisClusterStatus| {
+        let operation = status.operation.as_ref()?;
+        Some((operation.kind.clone(), operation.target.clone(), operation.member.clone()))
+    };
     under_work(old) != under_work(new)
         || old.overrides != new.overrides
         || old.observed_generation != new.observed_generation

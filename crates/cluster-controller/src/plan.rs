@@ -7,5 +7,6 @@ pub mod joining;
 pub mod pruning;
 pub mod replacing;
 pub mod rolling;
+pub mod scaling;
 pub mod volumes;
 pub mod workers;

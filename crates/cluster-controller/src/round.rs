@@ -9,10 +9,12 @@ mod proof;
 mod refusal;
 mod replacing;
 mod rolling;
+mod scaling;
 mod sweep;
 mod volumes;
 mod workers;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use std::time::Duration;
 pub use accounts::AccountsMemory;
 pub use operation::OperationMemory;
 pub use rolling::RollMemory;
+pub use scaling::ScaleMemory;
 
 use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster, names, ports};
@@ -52,6 +55,10 @@ pub struct Round<'a> {
     proven: Option<Instant>,
     /// By which password of the operator's account the master let us in.
     entered_by: Candidate,
+    /// The members' volume claims.
+    claims: Vec<scaling::ClaimView>,
+    /// Components with members that leave.
+    leaving: BTreeSet<Component>,
     /// What was found so far.
     pub facts: Facts,
 }
@@ -59,7 +66,17 @@ pub struct Round<'a> {
 impl<'a> Round<'a> {
     /// Begins a round.
     pub fn new(ctx: &'a Context, cluster: &'a DorisCluster, key: &'a ClusterKey, memory: &'a mut Memory) -> Self {
-        Self { ctx, cluster, key, memory, proven: None, entered_by: Candidate::Operator, facts: Facts::default() }
+        Self {
+            ctx,
+            cluster,
+            key,
+            memory,
+            proven: None,
+            entered_by: Candidate::Operator,
+            claims: Vec::new(),
+            leaving: BTreeSet::new(),
+            facts: Facts::default(),
+        }
     }
 
     /// Goes as far as it can now. What it waits for is in the facts.
@@ -106,11 +123,24 @@ impl<'a> Round<'a> {
         let claims = self.ctx.caches.claims.of(self.key).into_iter().map(|(name, claim)| (name, Arc::new(claim.open()))).collect();
         let place = Place { cluster: &self.key.name, namespace: &self.key.namespace, domain: &self.cluster.spec.cluster_domain };
         self.facts.seen.pods = pods::members(place, &pods, &claims);
+        self.claims = scaling::ClaimView::all(&claims);
     }
 
     /// Applies the objects of a stage and reports what the server refuses.
     async fn apply(&mut self, identity: &Identity, stage: Stage) -> Result<(), Error> {
-        children::apply(self.ctx, self.cluster, self.key, identity, stage, &mut self.memory.applied).await
+        let kept = self.kept(identity);
+        children::apply(self.ctx, self.cluster, self.key, identity, stage, &kept, &mut self.memory.applied).await
+    }
+
+    /// Pods that each component keeps: what its set has now, and what its members need. Only a scale in takes some away.
+    fn kept(&self, identity: &Identity) -> children::Kept {
+        let sets = self.ctx.caches.sets.of(self.key);
+        let kept = |component: Component| {
+            let has = sets.get(&names::set(&self.key.name, component)).map_or(0, |set| set.replicas);
+            let kept = has.max(children::known_members(&self.key.name, identity, component));
+            (component, self.memory.scaling.lowered.get(&component).copied().unwrap_or(kept))
+        };
+        Component::ALL.into_iter().map(kept).collect::<BTreeMap<_, _>>()
     }
 
     fn ports(&self) -> FrontendPorts {

@@ -47,6 +47,8 @@ pub mod reason {
     pub const ROLL_STOPPED: &str = "RollStopped";
     /// More or fewer members are wanted.
     pub const SCALING: &str = "Scaling";
+    /// Members that are to leave do not come away: somebody has to look.
+    pub const SCALE_IN_STOPPED: &str = "ScaleInStopped";
     /// Another version is being installed.
     pub const UPGRADING: &str = "Upgrading";
     /// The spec contradicts itself.

@@ -30,6 +30,11 @@ pub const STORAGE_LAYOUT: &str = "doris-operator.dev/storage-layout";
 pub const IDENTITY: &str = "doris-operator.dev/identity";
 /// Claim annotation: cluster id of Doris whose data it holds.
 pub const CLUSTER_ID: &str = "doris-operator.dev/cluster-id";
+/// Claim label: its member left the cluster and the volume is kept; under which name or id Doris had the member.
+/// The volume of a frontend is never started on again as it is.
+pub const DROPPED: &str = "doris-operator.dev/dropped";
+/// Claim label: its member left the cluster and the volume is deleted once the pod is gone.
+pub const DISCARDED: &str = "doris-operator.dev/discarded";
 /// Cluster annotations that start so override one safety rule once, until the time in the value.
 pub const OVERRIDE_PREFIX: &str = "override.doris-operator.dev/";
 

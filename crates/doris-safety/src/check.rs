@@ -113,6 +113,11 @@ pub fn sole_server(observed: &Observed, step: &Step) -> bool {
     rules::sole_server(observed, step)
 }
 
+/// What keeps tablets on backends that are being emptied, as far as rules tell.
+pub fn stalls(observed: &Observed, step: &Step) -> Vec<Blocked> {
+    rules::judge(SafetyRule::DecommissionFeasible, observed, step)
+}
+
 /// How many backends go in a step or are not well anyway. [`crate::TabletMap::needs_placing`] tells
 /// with it which partitions have to be looked into before the step can be judged.
 pub fn away(backends: &[Backend], step: &Step) -> usize {

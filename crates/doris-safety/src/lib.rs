@@ -20,7 +20,7 @@ mod version_path;
 
 pub use baseline::{NoBaseline, read_baseline, write_baseline};
 pub use blocked::{Blocked, Refusal};
-pub use check::{Passed, Terms, applicable, away, check, consequences, sole_server};
+pub use check::{Passed, Terms, applicable, away, check, consequences, sole_server, stalls};
 pub use observed::{
     AlterJob, Backend, BackupJob, CacheLag, ColocateGroup, Disk, Frontend, Frontends, Health, Jobs, Lease, Master, Metadata, Observed,
     Switches, Token, Unhealthy,

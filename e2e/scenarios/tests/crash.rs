@@ -7,7 +7,7 @@ use std::time::Instant;
 use scenarios::lab::Lab;
 use scenarios::lab::plans::{Outcome, Plan, plans, run};
 use scenarios::lab::sabotage::Bug;
-use scenarios::lab::workloads::{CHANGE_PASSWORDS, CREATE, LOSE_FRONTEND_VOLUME, ROLL, Workload};
+use scenarios::lab::workloads::{CHANGE_PASSWORDS, CREATE, LOSE_FRONTEND_VOLUME, ROLL, SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS, Workload};
 
 const THREADS: usize = 2;
 
@@ -62,6 +62,16 @@ fn crash_anywhere_roll() {
 #[test]
 fn crash_anywhere_password_rotation() {
     crash_anywhere(CHANGE_PASSWORDS);
+}
+
+#[test]
+fn crash_anywhere_scale_in() {
+    crash_anywhere(SCALE_IN_BACKENDS);
+}
+
+#[test]
+fn crash_anywhere_scale_in_of_frontends() {
+    crash_anywhere(SCALE_IN_FRONTENDS);
 }
 
 fn crash_anywhere(workload: Workload) {

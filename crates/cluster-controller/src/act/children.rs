@@ -37,6 +37,7 @@ pub async fn apply(
     key: &ClusterKey,
     identity: &Identity,
     stage: Stage,
+    kept: &Kept,
     memory: &mut AppliedMemory,
 ) -> Result<(), Error> {
     let facts = IdentityFacts {
@@ -48,10 +49,10 @@ pub async fn apply(
     let mut built = build::Context::new(cluster, facts, ctx.kubernetes_minor).map_err(|error| Error::Build(error.to_string()))?;
     built.operator_namespace.clone_from(&ctx.operator_namespace);
     built.restarts = Component::ALL.into_iter().map(|component| (component, restarts(ctx, cluster, key, component))).collect();
-    let mut writer = Writer { ctx, key, memory };
+    let mut writer = Writer { ctx, key, kept, memory };
     match stage {
         Stage::Frontends => frontends(&built, identity, &mut writer).await,
-        Stage::Workers => workers(&built, identity, &mut writer).await,
+        Stage::Workers => workers(&built, &mut writer).await,
     }
 }
 
@@ -74,16 +75,16 @@ async fn frontends(built: &build::Context<'_>, identity: &Identity, writer: &mut
     }
     for component in [Component::Fe, Component::FeObserver] {
         if component == Component::Fe || built.spec().fe.observers > 0 {
-            writer.component(built, identity, component).await?;
+            writer.component(built, component).await?;
         }
     }
     Ok(())
 }
 
-async fn workers(built: &build::Context<'_>, identity: &Identity, writer: &mut Writer<'_>) -> Result<(), Error> {
+async fn workers(built: &build::Context<'_>, writer: &mut Writer<'_>) -> Result<(), Error> {
     for component in [Component::Be, Component::Cn, Component::Broker] {
         if built.spec().member(component).is_some() {
-            writer.component(built, identity, component).await?;
+            writer.component(built, component).await?;
         }
     }
     for component in [Component::Fe, Component::Be, Component::Cn] {
@@ -94,23 +95,21 @@ async fn workers(built: &build::Context<'_>, identity: &Identity, writer: &mut W
     Ok(())
 }
 
-/// Pods wanted. A cluster on kept volumes starts with all followers that are registered: fewer
-/// could never elect a master. A backend that was ever a member keeps its pod until somebody has
-/// drained it: with the pod would go replicas, perhaps the last ones.
-fn replicas(built: &build::Context<'_>, identity: &Identity, component: Component) -> i32 {
-    let known = match component {
-        Component::Fe => i32::try_from(identity.follower_count()).unwrap_or(i32::MAX),
-        Component::Be => known_backends(&built.name, identity),
-        Component::FeObserver | Component::Cn | Component::Broker => 0,
-    };
-    built.spec().replicas(component).max(known)
-}
+/// Pods that components have at least, whatever the spec asks for.
+pub type Kept = BTreeMap<Component, i32>;
 
-/// How many pods it takes to run every backend that was ever a member.
-fn known_backends(cluster: &str, identity: &Identity) -> i32 {
-    let ordinals = identity.backends.keys().filter_map(|host| {
-        let (component, ordinal) = names::parse_pod(cluster, host.split('.').next()?)?;
-        (component == Component::Be).then_some(ordinal)
+/// How many pods it takes to run every follower or backend that the identity knows. A cluster on kept volumes starts
+/// with all followers that are registered: fewer could never elect a master. A backend that is a member keeps its pod
+/// until it has been emptied: with the pod would go replicas, perhaps the last ones.
+pub fn known_members(cluster: &str, identity: &Identity, component: Component) -> i32 {
+    let hosts = match component {
+        Component::Fe => identity.frontends.keys().collect::<Vec<_>>(),
+        Component::Be => identity.backends.keys().collect(),
+        Component::FeObserver | Component::Cn | Component::Broker => Vec::new(),
+    };
+    let ordinals = hosts.into_iter().filter_map(|host| {
+        let (found, ordinal) = names::parse_pod(cluster, host.split('.').next()?)?;
+        (found == component).then_some(ordinal)
     });
     ordinals.max().map_or(0, |highest| i32::try_from(highest).unwrap_or(i32::MAX).saturating_add(1))
 }
@@ -119,17 +118,19 @@ fn known_backends(cluster: &str, identity: &Identity) -> i32 {
 struct Writer<'a> {
     ctx: &'a Context,
     key: &'a ClusterKey,
+    kept: &'a Kept,
     memory: &'a mut AppliedMemory,
 }
 
 impl Writer<'_> {
     /// What a component needs, its StatefulSet last.
-    async fn component(&mut self, built: &build::Context<'_>, identity: &Identity, component: Component) -> Result<(), Error> {
+    async fn component(&mut self, built: &build::Context<'_>, component: Component) -> Result<(), Error> {
         let rendered = build::render(built, component);
         let config = build::config_revision(built, component, &rendered);
         self.place(&config).await?;
         self.place(&build::members_service(built, component)).await?;
-        let replicas = replicas(built, identity, component);
+        // A set is lowered by a scale in alone.
+        let replicas = built.spec().replicas(component).max(self.kept.get(&component).copied().unwrap_or(0));
         if let Some(budget) = build::budget(built, component, replicas) {
             match build::budget_api_version(self.ctx.kubernetes_minor) {
                 "policy/v1" => self.place(&budget).await?,
@@ -199,16 +200,22 @@ fn fingerprint<K: serde::Serialize>(object: &K) -> Result<u64, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::known_backends;
-    use crate::identity::Identity;
+    use super::known_members;
+    use crate::identity::{Identity, KnownFrontend};
+    use doris_api::Component;
 
     #[test]
-    fn a_backend_that_was_a_member_keeps_its_pod_whatever_the_spec_says() {
+    fn a_member_keeps_its_pod_whatever_the_spec_says() {
         let host = |pod: &str, service: &str| (format!("{pod}.demo-{service}-members.default.svc.cluster.local"), "1".to_owned());
         let mut identity = Identity::default();
-        assert_eq!(known_backends("demo", &identity), 0);
+        assert_eq!(known_members("demo", &identity, Component::Be), 0);
         identity.backends = [host("demo-be-0", "be"), host("demo-be-3", "be"), host("demo-cn-7", "cn")].into();
-        assert_eq!(known_backends("demo", &identity), 4);
-        assert_eq!(known_backends("other", &identity), 0);
+        assert_eq!(known_members("demo", &identity, Component::Be), 4);
+        assert_eq!(known_members("other", &identity, Component::Be), 0);
+        let follower = |(host, name): (String, String)| (host, KnownFrontend { name, role: "FOLLOWER".into() });
+        identity.frontends =
+            [follower(host("demo-fe-0", "fe")), follower(host("demo-fe-4", "fe")), follower(host("demo-fe-ob-8", "fe-ob"))].into();
+        assert_eq!(known_members("demo", &identity, Component::Fe), 5, "the third and fourth have left, the fifth has not");
+        assert_eq!(known_members("demo", &identity, Component::FeObserver), 0, "an observer has no vote that could be missed");
     }
 }

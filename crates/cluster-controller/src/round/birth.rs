@@ -155,6 +155,10 @@ impl Round<'_> {
 
 /// Whose volume a claim is.
 fn member_of(claim: &PersistentVolumeClaim) -> Option<(Component, u32)> {
+    let has_left = [labels::DROPPED, labels::DISCARDED].into_iter().any(|label| claim.labels().contains_key(label));
+    if has_left {
+        return None;
+    }
     let component = Component::from_name(claim.labels().get(labels::COMPONENT)?)?;
     let name = claim.name_any();
     let (_, ordinal) = name.rsplit_once('-')?;

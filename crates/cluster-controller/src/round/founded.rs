@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use doris_api::Component;
-use doris_api::cluster::UnknownMember;
+use doris_api::cluster::{OperationStatus, UnknownMember};
 use doris_api::conditions::reason;
 use doris_client::elect::{MasterVerdict, NoMaster};
 use doris_client::{Frontend, FrontendRole, FrontendTarget, MemberAddress, NodeRole, Session};
 
 use super::Round;
 use super::replacing::Lost;
+use super::scaling::KIND;
 use crate::act::accounts::{self, UserPasswords};
 use crate::act::children::Stage;
 use crate::act::identity::{self, Stored};
@@ -44,7 +45,12 @@ impl Round<'_> {
         self.register_workers(&mut doris, &mut session).await?;
         self.know(&doris);
         self.finish_replacement(&doris).await?;
+        self.scale_in(&doris, &mut session, stored).await?;
+        let is_blocked = |operation: &OperationStatus| operation.kind == KIND.name && operation.member.is_none();
+        let resting = self.facts.operation.clone().filter(is_blocked);
         self.roll(&doris, &mut session).await?;
+        // A scale in that something is in the way of is told while nothing else is done.
+        self.facts.operation = self.facts.operation.take().or(resting);
         session.close().await;
         self.record(stored, &doris).await
     }
@@ -126,17 +132,8 @@ impl Round<'_> {
     /// Rows whose host is no member's own name. They are told, and never touched.
     fn unknown_members(&self, doris: &Doris) -> Vec<UnknownMember> {
         let is_ours = |host: &str| {
-            let pod = host.split('.').next().unwrap_or_default();
-            doris_api::names::parse_pod(&self.key.name, pod).is_some_and(|(component, ordinal)| {
-                let name = doris_api::names::member_fqdn(
-                    &self.key.name,
-                    component,
-                    ordinal,
-                    &self.key.namespace,
-                    &self.cluster.spec.cluster_domain,
-                );
-                name == host && i64::from(ordinal) < i64::from(self.cluster.spec.replicas(component))
-            })
+            let is_wanted = self.member_of(host).is_some_and(|(component, ordinal)| ordinal < self.wanted(component));
+            is_wanted || self.leaves(host)
         };
         let rows = doris.frontends.iter().map(|row| ("fe", &row.host, row.edit_log_port, row.alive));
         let rows = rows.chain(doris.backends.iter().map(|row| ("be", &row.host, row.heartbeat_port, row.alive)));
@@ -187,11 +184,11 @@ impl Round<'_> {
         let mut registered = false;
         let port = self.ports().edit_log;
         let rows: Vec<FrontendRow> = doris.frontends.iter().map(|row| self.joining_row(row, doris, master)).collect();
-        let followers = self.facts.seen.of(Component::Fe).to_vec();
         // Whoever is not asked for any more is not registered again, or it could never be dropped.
-        let wanted = u32::try_from(self.cluster.spec.fe.observers).unwrap_or(0);
-        let observers: Vec<MemberPod> =
-            self.facts.seen.of(Component::FeObserver).iter().filter(|pod| pod.ordinal < wanted).cloned().collect();
+        let asked_for = |component: Component| -> Vec<MemberPod> {
+            self.facts.seen.of(component).iter().filter(|pod| pod.ordinal < self.wanted(component)).cloned().collect()
+        };
+        let (followers, observers) = (asked_for(Component::Fe), asked_for(Component::FeObserver));
         for step in plan(Frontends { followers: &followers, observers: &observers, rows: &rows, port }) {
             match step {
                 Step::Add { fqdn, role, pod } => registered |= self.add_frontend(doris, session, &fqdn, &role, &pod).await?,
@@ -255,7 +252,12 @@ impl Round<'_> {
 
     /// A pod of ours with tablets. A compute node has none, and a new volume with every pod.
     fn is_backend(&self, host: &str) -> bool {
-        self.facts.seen.of(Component::Be).iter().any(|pod| pod.fqdn == host)
+        self.is_asked_for(host) && self.facts.seen.of(Component::Be).iter().any(|pod| pod.fqdn == host)
+    }
+
+    /// One that leaves is not recorded anew, or it could never be forgotten.
+    fn is_asked_for(&self, host: &str) -> bool {
+        self.member_of(host).is_some_and(|(component, ordinal)| ordinal < self.wanted(component))
     }
 
     /// Keeps the identity's record of members, once all that are wanted are there: one write.
@@ -270,7 +272,7 @@ impl Round<'_> {
         let frontends: BTreeMap<String, KnownFrontend> = doris
             .frontends
             .iter()
-            .filter(|row| row.joined && row.alive && self.pod_by_fqdn(&row.host).is_some())
+            .filter(|row| row.joined && row.alive && self.is_asked_for(&row.host) && self.pod_by_fqdn(&row.host).is_some())
             .map(|row| (row.host.clone(), KnownFrontend { name: row.name.clone(), role: role_name(row.role).to_owned() }))
             .collect();
         let backends = doris.backends.iter().filter(|row| row.alive && row.status.last_report().is_some());

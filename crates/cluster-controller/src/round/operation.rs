@@ -14,10 +14,10 @@ use crate::error::Error;
 /// Name of the operation that restarts members for a changed spec.
 pub(super) const ROLLING: &str = "RollingRestart";
 
-/// A roll with no member under work is at a safe point, whatever holds it there: another operation
-/// may begin, and the roll goes on behind it.
+/// A roll or a scale in with no member under work is at a safe point, whatever holds it there: another
+/// operation may begin, and this one goes on behind it.
 pub(super) fn is_between_members(operation: &OperationStatus) -> bool {
-    operation.kind == ROLLING && operation.member.is_none()
+    [ROLLING, super::scaling::KIND.name].contains(&operation.kind.as_str()) && operation.member.is_none()
 }
 
 /// What is remembered of an operation between two rounds.
@@ -52,7 +52,7 @@ impl Round<'_> {
         self.under_way().filter(|operation| operation.kind == kind.name)
     }
 
-    /// An operation of another kind that is under way: this one waits until it is done.
+    /// An operation of another kind that is under way: this one waits until it is done, or at a safe point.
     pub(super) fn other_operation(&self, kind: Kind) -> Option<OperationStatus> {
         self.under_way().filter(|operation| operation.kind != kind.name && !is_between_members(operation))
     }
@@ -70,7 +70,7 @@ impl Round<'_> {
     /// Puts the operation into the status, and keeps it until the status shows it.
     pub(super) fn decide(&mut self, told: Option<OperationStatus>) {
         let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
-        let identity = |operation: &OperationStatus| (operation.kind.clone(), operation.member.clone());
+        let identity = |operation: &OperationStatus| (operation.kind.clone(), operation.target.clone(), operation.member.clone());
         self.memory.operation.decided = told.clone().filter(|decided| written.map(identity) != Some(identity(decided)));
         self.facts.operation = told;
     }

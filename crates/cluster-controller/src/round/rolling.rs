@@ -200,6 +200,7 @@ impl Round<'_> {
             reason: sentences.join("; "),
             keeps_queries: answer.keeps_queries,
             cut_short: false,
+            restarts: None,
         })
     }
 }

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use doris_api::conditions::reason;
 use doris_api::{Component, labels, names};
 use k8s_openapi::api::apps::v1::{ControllerRevision, StatefulSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
@@ -62,43 +61,19 @@ impl Round<'_> {
         Component::ALL.into_iter().filter(|component| !wanted.contains(component) && stands(component)).collect()
     }
 
-    /// Deletes the sets of components that are gone from the spec and have no member in Doris any
-    /// more; tells which members keep the others. Claims stay in any case.
+    /// Deletes the sets of components that are gone from the spec once nothing of their members is left: with members they
+    /// are taken down by a scale in.
     pub(super) async fn retire(&mut self) -> Result<(), Error> {
         if !self.facts.is_fresh {
             return Ok(());
         }
         for component in self.standing() {
             let name = names::set(&self.key.name, component);
-            let Some(set) = self.ctx.caches.sets.get(self.key, &name) else { continue };
-            let members = self.registered(component);
-            if members.is_empty() {
-                let mut sweeper = Sweeper::new(self.ctx, self.cluster, self.key, &mut self.memory.swept);
-                sweeper.remove::<StatefulSet>(&name, &set.stamp).await?;
-            } else {
-                self.wait(
-                    reason::SCALING,
-                    format!(
-                        "{component} is not in the spec any more, and {} still registered in Doris: StatefulSet {name} and its pods stay \
-                         until each is dropped ({}); then they go, and their volumes stay",
-                        if members.len() == 1 { format!("{} is", members[0]) } else { format!("{} are", members.join(", ")) },
-                        how_to_drop(component),
-                    ),
-                );
-            }
+            let Some(set) = self.ctx.caches.sets.get(self.key, &name).filter(|_| !self.leaving.contains(&component)) else { continue };
+            let mut sweeper = Sweeper::new(self.ctx, self.cluster, self.key, &mut self.memory.swept);
+            sweeper.remove::<StatefulSet>(&name, &set.stamp).await?;
         }
         Ok(())
-    }
-
-    /// Pods of a component whose names Doris has registered.
-    fn registered(&self, component: Component) -> Vec<String> {
-        let domain = names::members_domain(&self.key.name, component, &self.key.namespace, &self.cluster.spec.cluster_domain);
-        let pod = |host: &String| {
-            let (pod, rest) = host.split_once('.')?;
-            let (found, _) = names::parse_pod(&self.key.name, pod)?;
-            (found == component && rest == domain).then(|| pod.to_owned())
-        };
-        self.facts.seen.known.keys().filter_map(pod).collect()
     }
 
     /// Former scripts and configurations that no pod, and no template that a pod could be made from, names.
@@ -165,15 +140,4 @@ impl Round<'_> {
 fn without(mut found: Stamps, wanted: &BTreeSet<String>) -> Stamps {
     found.retain(|name, _| !wanted.contains(name));
     found
-}
-
-/// What a person runs to take a member out.
-fn how_to_drop(component: Component) -> &'static str {
-    match component {
-        Component::Fe => "ALTER SYSTEM DROP FOLLOWER \"<host>:<port>\"",
-        Component::FeObserver => "ALTER SYSTEM DROP OBSERVER \"<host>:<port>\"",
-        Component::Be => "ALTER SYSTEM DECOMMISSION BACKEND \"<host>:<port>\"",
-        Component::Cn => "ALTER SYSTEM DROPP BACKEND \"<host>:<port>\"; compute nodes hold no data",
-        Component::Broker => "ALTER SYSTEM DROP BROKER <name> \"<host>:<port>\"",
-    }
 }

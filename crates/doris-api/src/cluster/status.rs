@@ -196,10 +196,10 @@ pub struct OperationStatus {
     /// Their ids, each as the distance from the one before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline: Option<String>,
-    /// Members done.
+    /// Members done; while backends are emptied, tablets moved.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub done: Option<i32>,
-    /// Members in all.
+    /// Members, or tablets, in all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<i32>,
     /// When it will be done, by what is known now.
@@ -234,6 +234,9 @@ pub struct MemberUnderWork {
     /// It is stopped although work of others still runs on it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cut_short: bool,
+    /// How often it was restarted so that another frontend becomes master.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub restarts: Option<i32>,
 }
 
 /// An override of a safety rule that was used.

@@ -149,8 +149,10 @@ fn partitions(observed: &Observed, rest: &Rest<'_>) -> Option<Blocked> {
     let Some(map) = &observed.tablets else {
         return Some(Blocked::unread(SafetyRule::DecommissionFeasible, "the replica allocation of the tables"));
     };
-    let hit: Vec<_> =
+    let mut hit: Vec<_> =
         map.partitions().filter_map(|(table, partition)| Some((table, partition, rest.short_of(&partition.allocation)?))).collect();
+    // People look for their own tables first.
+    hit.sort_by_key(|(table, ..)| &*table.database == "__internal_schema");
     let (table, partition, (tag, wanted, there)) = hit.first()?;
     let names: Vec<String> = hit.iter().map(|(table, partition, _)| table.partition_name(partition)).collect();
     let fitting =

@@ -78,7 +78,9 @@ impl Context<'_> {
         let member = fe.bdb.as_ref().is_some_and(|bdb| bdb.log.members().contains_key(&name));
         let mut steps = vec![Step::Journal(Op::RemoveFrontend { name: name.clone() })];
         if member {
-            steps.push(Step::Group(Entry::Remove { name: name.clone() }));
+            // Older masters change the group before they write the drop down.
+            let at = usize::from(fe.version.from_line(3, 0));
+            steps.insert(at, Step::Group(Entry::Remove { name: name.clone() }));
         }
         if role == FeRole::Follower {
             steps.push(Step::Unready { name, add: false });

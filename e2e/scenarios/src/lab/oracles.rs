@@ -6,6 +6,7 @@
 
 pub mod end;
 mod history;
+mod leaving;
 pub mod logs;
 mod model;
 mod probe;
@@ -52,10 +53,10 @@ impl Watcher {
         for kind in history::kinds() {
             tasks.spawn(history::follow(client.clone(), kind, history.clone()));
         }
-        tasks.spawn(look(world.clone(), model.clone()));
         if let Some(storm) = storm {
             tasks.spawn(judge_stops(world.clone(), storm, history.clone(), model.clone()));
         }
+        tasks.spawn(look(world.clone(), history.clone(), model.clone()));
         tasks.spawn(log_in(world, history.clone(), model.clone()));
         Self { history, model, _tasks: tasks }
     }
@@ -81,9 +82,14 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn look(world: World, model: Arc<Mutex<Model>>) {
+async fn look(world: World, history: Arc<Mutex<History>>, model: Arc<Mutex<Model>>) {
     loop {
-        lock(&model).look(&world.members());
+        let mut broken = lock(&history).leaving().look(&world);
+        let fresh = lock(&model).look(&world.members());
+        broken.extend(fresh.iter().filter_map(|(cluster, host)| lock(&history).leaving().registered(cluster, host)));
+        for sentence in broken {
+            lock(&model).break_rule(sentence);
+        }
         tokio::select! {
             () = world.changed() => {}
             () = tokio::time::sleep(LOOK) => {}

@@ -75,11 +75,17 @@ pub enum Bug {
     StopsMasterFirst,
     /// The tablet scheduler stays held.
     LeavesHold,
+    /// A set is lowered while its highest member is registered.
+    LowerBeforeDrop,
+    /// A backend is dropped with what is on it.
+    DropWithData,
+    /// A member is registered that the spec does not ask for.
+    AddBeyondSpec,
 }
 
 impl Bug {
     /// Every bug, with the rule that has to catch it.
-    pub const ALL: [(Self, &'static str); 25] = [
+    pub const ALL: [(Self, &'static str); 28] = [
         (Self::TicketBeforeRecord, "found-on-record"),
         (Self::TicketForAnotherPod, "ticket-names-pod"),
         (Self::AddByServiceName, "own-name"),
@@ -105,6 +111,9 @@ impl Bug {
         (Self::StopsTwoVoters, "keeps-majority"),
         (Self::StopsMasterFirst, "master-last"),
         (Self::LeavesHold, "switches-back"),
+        (Self::LowerBeforeDrop, "row-before-pod"),
+        (Self::DropWithData, "dropped-empty"),
+        (Self::AddBeyondSpec, "asked-for"),
     ];
 
     /// Does it, in a laboratory where a cluster `demo` is created.
@@ -203,6 +212,9 @@ impl Bug {
                 let (master, _) = roles(lab);
                 sql_at(lab, &master, &["ADMIN SET FRONTEND CONFIG (\"disable_tablet_scheduler\" = \"true\")"]).await;
             }
+            Self::LowerBeforeDrop => lower_before_drop(lab).await,
+            Self::DropWithData => drop_with_data(lab).await,
+            Self::AddBeyondSpec => add_beyond_spec(lab).await,
         }
     }
 }
@@ -351,6 +363,25 @@ async fn stop_master_first(lab: &Lab) {
     })
     .await;
     stop(lab, &[&master]).await;
+}
+
+async fn lower_before_drop(lab: &Lab) {
+    ready(lab).await;
+    let sets: Api<StatefulSet> = Api::default_namespaced(lab.client.clone());
+    let two = Patch::Merge(json!({"spec": {"replicas": 2}}));
+    sets.patch("demo-be", &PatchParams::default(), &two).await.expect("the set is there");
+}
+
+async fn drop_with_data(lab: &Lab) {
+    ready(lab).await;
+    // Until Doris has made its own tables.
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    sql(lab, &["ALTER SYSTEM DROPP BACKEND \"demo-be-2.demo-be-members.default.svc.cluster.local:9050\""]).await;
+}
+
+async fn add_beyond_spec(lab: &Lab) {
+    ready(lab).await;
+    sql(lab, &["ALTER SYSTEM ADD BACKEND \"demo-be-7.demo-be-members.default.svc.cluster.local:9050\""]).await;
 }
 
 async fn early_backend(lab: &Lab) {

@@ -4,6 +4,7 @@ mod change_passwords;
 mod create;
 mod lose_volume;
 mod roll;
+mod scale_in;
 
 use std::fmt;
 use std::future::Future;
@@ -17,6 +18,7 @@ pub use change_passwords::CHANGE_PASSWORDS;
 pub use create::CREATE;
 pub use lose_volume::LOSE_FRONTEND_VOLUME;
 pub use roll::ROLL;
+pub use scale_in::{SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS};
 
 /// Name of the cluster in all workloads.
 pub const NAME: &str = "demo";

@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use doris_sim::MemberKind;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod};
 use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Api, ResourceExt as _};
-use scenarios::lab::look::condition;
 use scenarios::lab::{Lab, Settings, basic, cluster, full, merge};
 use serde_json::{Value, json};
 
@@ -22,6 +20,8 @@ const KINDS: [(&str, &str, &str); 5] = [
     ("", "v1", "ConfigMap"),
 ];
 const SOON: Duration = Duration::from_mins(2);
+/// Members leave before what was made for them goes.
+const LONG: Duration = Duration::from_mins(15);
 
 /// Every object of the cluster by kind and name, as far as it is ours to say: labels, annotations, spec.
 async fn objects(lab: &Lab) -> BTreeMap<String, Value> {
@@ -50,11 +50,10 @@ async fn claims(lab: &Lab) -> BTreeMap<String, Option<String>> {
     list.into_iter().map(|claim| (claim.name_any(), claim.uid())).collect()
 }
 
-/// One step: what is changed in the spec, the members that have to be dropped first, and what goes.
+/// One step: what is changed in the spec, and what goes.
 struct Removal {
     field: &'static str,
     patch: Value,
-    members: Option<(MemberKind, &'static str, &'static str)>,
     gone: &'static [&'static str],
 }
 
@@ -63,13 +62,11 @@ fn removals() -> Vec<Removal> {
         Removal {
             field: "broker",
             patch: json!({"broker": null}),
-            members: Some((MemberKind::Broker, "demo-broker-", "DROP BROKER hdfs_broker")),
             gone: &["ConfigMap demo-broker-conf", "Service demo-broker-members", "StatefulSet demo-broker"],
         },
         Removal {
             field: "cn",
             patch: json!({"cn": null}),
-            members: Some((MemberKind::Backend, "demo-cn-", "DROPP BACKEND")),
             gone: &[
                 "ConfigMap demo-cn-conf",
                 "PodDisruptionBudget demo-cn",
@@ -81,21 +78,14 @@ fn removals() -> Vec<Removal> {
         Removal {
             field: "fe.observers",
             patch: json!({"fe": {"observers": null}}),
-            members: Some((MemberKind::Observer, "demo-fe-ob-", "DROP OBSERVER")),
             gone: &["PodDisruptionBudget demo-fe-ob", "Service demo-fe-ob-members", "StatefulSet demo-fe-ob"],
         },
         Removal {
             field: "podDisruptionBudget",
             patch: json!({"podDisruptionBudget": {"enabled": false}}),
-            members: None,
             gone: &["PodDisruptionBudget demo-be", "PodDisruptionBudget demo-fe"],
         },
-        Removal {
-            field: "networkPolicy",
-            patch: json!({"networkPolicy": {"enabled": false}}),
-            members: None,
-            gone: &["NetworkPolicy demo"],
-        },
+        Removal { field: "networkPolicy", patch: json!({"networkPolicy": {"enabled": false}}), gone: &["NetworkPolicy demo"] },
     ]
 }
 
@@ -108,21 +98,17 @@ async fn remove_optional_field_removes_it() {
     lab.until_ready("demo").await;
     a_stranger_bears_the_label(&lab).await;
     let volumes = claims(&lab).await;
-    for Removal { field, patch, members, gone } in removals() {
+    for Removal { field, patch, gone } in removals() {
         let before = names(&lab).await;
         merge(&mut spec, &patch);
         lab.apply(&cluster("demo", spec.clone())).await.expect("the spec is accepted");
-        if let Some((kind, prefix, statement)) = members {
-            stays_while_members_are_registered(&lab, (kind, prefix), &before).await;
-            drop_members(&lab, (kind, prefix), statement).await;
-        }
         let expected: BTreeSet<String> = gone.iter().map(|&name| name.to_owned()).collect();
         let is_gone = || async {
             let now = names(&lab).await;
             let went: BTreeSet<String> = before.difference(&now).cloned().collect();
             if went == expected { Ok(()) } else { Err(format!("{went:?} instead of {expected:?}")) }
         };
-        lab.eventually(&format!("what {field} made goes, and nothing else"), SOON, is_gone).await;
+        lab.eventually(&format!("what {field} made goes, and nothing else"), LONG, is_gone).await;
         lab.until_ready("demo").await;
         assert_eq!(claims(&lab).await, volumes, "{field}: no volume went");
     }
@@ -136,34 +122,6 @@ async fn a_stranger_bears_the_label(lab: &Lab) {
     let notes = json!({"metadata": {"name": "demo-notes", "labels": {"doris-operator.dev/cluster": "demo"}}, "data": {"k": "v"}});
     let notes: ConfigMap = serde_json::from_value(notes).expect("a ConfigMap");
     lab.api::<ConfigMap>().create(&PostParams::default(), &notes).await.expect("a ConfigMap");
-}
-
-/// Nothing of the component goes, its pods run on, and the condition names who is waited for.
-async fn stays_while_members_are_registered(lab: &Lab, (kind, prefix): (MemberKind, &str), before: &BTreeSet<String>) {
-    let told = |cluster: &doris_api::DorisCluster| {
-        condition(cluster, "Reconciling")
-            .is_some_and(|(status, _, message)| status == "True" && message.contains(prefix) && message.contains("DROP"))
-    };
-    let demo = lab.until("it is told which members keep the set", "demo", SOON, told).await;
-    let (_, _, message) = condition(&demo, "Reconciling").expect("there is the condition");
-    let members: Vec<String> = lab.registered("demo", kind).into_iter().map(|(pod, _)| pod).filter(|pod| pod.starts_with(prefix)).collect();
-    assert!(!members.is_empty() && members.iter().all(|pod| message.contains(pod.as_str())), "{message} names {members:?}");
-    tokio::time::sleep(Duration::from_mins(1)).await;
-    assert_eq!(before.difference(&names(lab).await).collect::<Vec<_>>(), Vec::<&String>::new(), "members are registered");
-    for pod in members {
-        assert!(lab.api::<Pod>().get_opt(&pod).await.expect("pods are read").is_some(), "{pod} runs on");
-    }
-}
-
-/// What a person does who follows the condition.
-async fn drop_members(lab: &Lab, (kind, prefix): (MemberKind, &str), statement: &str) {
-    let master = lab.master_pod("demo").expect("there is a master");
-    for (pod, row) in lab.registered("demo", kind) {
-        if pod.starts_with(prefix) {
-            let statement = format!("ALTER SYSTEM {statement} \"{}:{}\"", row.host, row.port);
-            lab.sql("demo", &master, &statement).await.expect(&statement);
-        }
-    }
 }
 
 /// Fields that make no object of their own: each has to change some object, and to leave no trace when it goes.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use doris_api::DorisCluster;
-use doris_sim::MemberKind;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
@@ -92,9 +91,12 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
     spec["networkPolicy"] = json!({"enabled": false});
     spec["podDisruptionBudget"] = json!({"enabled": false});
     spec["broker"] = json!(null);
+    // A member with a volume that is deleted after it.
+    spec["fe"]["observers"] = json!(1);
+    spec["scaleIn"] = json!({"volumes": "Delete"});
     lab.apply(&cluster("demo", spec.clone())).await.expect("the spec is accepted");
-    drop_brokers(&lab).await;
-    tokio::time::sleep(Duration::from_mins(1)).await;
+    tokio::time::sleep(Duration::from_mins(3)).await;
+    lab.until_ready("demo").await;
     // A change that running pods have to be made anew for.
     spec["fe"]["labels"] = json!({"example.com/round": "2"});
     lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
@@ -117,15 +119,6 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
         .collect();
     used.extend(created);
     used
-}
-
-/// A component whose members are dropped is taken down with all that was made for it.
-async fn drop_brokers(lab: &Lab) {
-    let master = lab.master_pod("demo").expect("there is a master");
-    for (_, broker) in lab.registered("demo", MemberKind::Broker) {
-        let statement = format!("ALTER SYSTEM DROP BROKER hdfs_broker \"{}:{}\"", broker.host, broker.port);
-        lab.sql("demo", &master, &statement).await.expect("the broker is dropped");
-    }
 }
 
 async fn give(lab: &Lab, data: &serde_json::Value) {

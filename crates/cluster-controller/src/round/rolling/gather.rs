@@ -141,7 +141,7 @@ impl Round<'_> {
         sizes.map_or(0, |sizes| sizes.iter().map(|(_, size)| *size).sum())
     }
 
-    async fn statements_on(&self, fqdn: &str) -> Option<u64> {
+    pub(in crate::round) async fn statements_on(&self, fqdn: &str) -> Option<u64> {
         let mut session = self.own_session(fqdn).await?;
         let running = session.running_statements().await;
         session.close().await;
@@ -149,7 +149,7 @@ impl Round<'_> {
     }
 
     /// A session with one frontend, as the operator; `None` if it does not let us in now.
-    async fn own_session(&self, fqdn: &str) -> Option<Session> {
+    pub(in crate::round) async fn own_session(&self, fqdn: &str) -> Option<Session> {
         let identity = self.facts.identity.as_ref()?;
         let endpoint = Endpoint { ip: self.address_of(fqdn)?, port: self.ports().query };
         match Session::open(self.ctx.transport.as_ref(), endpoint, &accounts::operator(identity)).await {

@@ -243,6 +243,7 @@ pub fn truth(lab: &Lab, cluster: &DorisCluster) -> Vec<String> {
             broken.push(format!("desired: {alive} {what} are alive, {wanted} are wanted"));
         }
     }
+    broken.extend(rows_and_pods(lab, master));
     let told = status.fe.as_ref().map_or(0, |fe| fe.alive);
     if told != fe.1 {
         broken.push(format!("truthful: status tells of {told} live frontends, there are {}", fe.1));
@@ -271,6 +272,19 @@ pub fn switches(lab: &Lab) -> Vec<String> {
     let kept_away = rows.iter().filter(|row| row.kept_away).map(|row| format!("switches-back: work is kept away from {}", row.host));
     let settings = lab.world.live_settings().into_iter().filter(|setting| setting.key.starts_with("disable_") && setting.value == "true");
     kept_away.chain(settings.map(|setting| format!("switches-back: {} is true on {}", setting.key, setting.fqdn))).collect()
+}
+
+/// `rows-are-pods`: whoever is registered has a process, and followers are an odd number.
+fn rows_and_pods(lab: &Lab, master: &FrontendFacts) -> Vec<String> {
+    let absent =
+        |row: &&doris_sim::RegisteredMember| row.host.split('.').next().is_none_or(|pod| lab.nodes.address("default", pod).is_none());
+    let rows = master.registered.iter().filter(absent);
+    let mut broken: Vec<String> = rows.map(|row| format!("rows-are-pods: {} is registered and has no pod", row.host)).collect();
+    let followers = master.registered.iter().filter(|row| row.kind == MemberKind::Follower).count();
+    if followers.is_multiple_of(2) {
+        broken.push(format!("rows-are-pods: {followers} followers are registered, an even number"));
+    }
+    broken
 }
 
 /// `used-tickets-go`: no ticket to found is left on a pod of a founded cluster.

@@ -15,6 +15,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 use tokio::time::Instant;
 
+use super::leaving::Leaving;
 use super::probe::ClusterAccounts;
 use super::{ClusterName, lock};
 
@@ -66,6 +67,7 @@ pub(super) struct History {
     pod_names: BTreeSet<String>,
     services: BTreeSet<(String, String)>,
     claims_lost: BTreeSet<String>,
+    leaving: Leaving,
     /// Objects that are no secrets, as text, with what they are.
     texts: BTreeSet<(String, String)>,
     /// Clusters whose tables may be away during a restart, or where somebody overrode that.
@@ -118,9 +120,14 @@ impl History {
             }
             ("Secret", _) => return,
             ("Pod", Some(cluster)) => self.pod((key.0.clone(), cluster.clone()), &object),
-            ("PersistentVolumeClaim", Some(_)) if deleted || object.metadata.deletion_timestamp.is_some() => {
+            ("PersistentVolumeClaim", Some(cluster))
+                if (deleted || object.metadata.deletion_timestamp.is_some())
+                    && !self.leaving.may_delete(&(key.0.clone(), cluster.clone()), &object) =>
+            {
                 self.claims_lost.insert(format!("{}/{}", key.0, key.1));
             }
+            ("StatefulSet", Some(cluster)) => self.leaving.set((key.0.clone(), cluster.clone()), &object, deleted),
+            ("DorisCluster", _) => self.leaving.spec(key.clone(), &object, deleted),
             ("Service", _) if deleted => {
                 self.services.remove(&key);
             }
@@ -190,6 +197,11 @@ impl History {
             return;
         }
         self.tickets.push(SeenTicket { cluster, pod: object.name_any(), pod_uid, ticket: ticket.clone(), revision: revision(object) });
+    }
+
+    /// What is known of members that leave.
+    pub fn leaving(&mut self) -> &mut Leaving {
+        &mut self.leaving
     }
 
     /// First labels of the members' own names, without the cluster's domain.

@@ -78,12 +78,12 @@ impl Model {
         &self.foundings
     }
 
-    /// Takes a look at every process there ever was.
-    pub fn look(&mut self, members: &[MemberFacts]) {
+    /// Takes a look at every process there ever was; tells who was registered since the last one.
+    pub fn look(&mut self, members: &[MemberFacts]) -> Vec<(ClusterName, String)> {
         let frontends: Vec<&FrontendFacts> = members.iter().filter_map(MemberFacts::frontend).collect();
         let backends: Vec<&BackendFacts> = members.iter().filter_map(MemberFacts::backend).collect();
         let running: Vec<&FrontendFacts> = members.iter().filter(|member| member.is_running()).filter_map(MemberFacts::frontend).collect();
-        self.lists(&running);
+        let fresh = self.lists(&running);
         for facts in frontends.iter().skip(self.judged) {
             self.start(&facts.start, &running);
         }
@@ -93,6 +93,7 @@ impl Model {
         self.drops(&running);
         self.cluster_ids(&running);
         self.backends(&backends);
+        fresh
     }
 
     /// `found-once`, `no-bdb`, `added-before`: how a frontend began.
@@ -121,7 +122,8 @@ impl Model {
     }
 
     /// `one-follower`: what the masters have registered.
-    fn lists(&mut self, running: &[&FrontendFacts]) {
+    fn lists(&mut self, running: &[&FrontendFacts]) -> Vec<(ClusterName, String)> {
+        let mut fresh = Vec::new();
         for master in running.iter().filter(|fe| fe.says_master && fe.ready) {
             let Some(cluster) = cluster_of(&master.start.fqdn) else { continue };
             self.led.insert(cluster.clone());
@@ -134,11 +136,13 @@ impl Model {
                 let key = (cluster.clone(), host.to_owned());
                 let (count, there) = self.registrations.entry(key.clone()).or_default();
                 *count += u32::from(!*there);
+                fresh.extend((!*there).then(|| key.clone()));
                 *there = true;
                 self.registered.insert(key);
             }
             self.followers(&cluster, master, running);
         }
+        fresh
     }
 
     fn followers(&mut self, cluster: &ClusterName, master: &FrontendFacts, running: &[&FrontendFacts]) {
