@@ -18,8 +18,10 @@ mod stateful_set;
 mod volume;
 
 pub use budget::{budget, budget_api_version};
-pub use config::{Rendered, is_live_key, render};
-pub use config_map::{config_revision, gate, scripts, scripts_name};
+pub use config::{
+    Contents, PREFER_COMPUTE_NODES, Rendered, file_text, full_revision, is_script_variable, is_surely_live, parse_file, render,
+};
+pub use config_map::{config_named, config_owner, config_revision, gate, scripts, scripts_name};
 pub use context::{BuildError, Context, IdentityFacts};
 pub use inventory::{Inventory, inventory};
 pub use merge::strategic_merge;
@@ -39,6 +41,18 @@ pub fn components(spec: &DorisClusterSpec) -> Vec<Component> {
             component => spec.member(*component).is_some(),
         })
         .collect()
+}
+
+/// The image that a component's members run, with the user's template merged over it.
+pub fn final_image(context: &Context<'_>, component: Component) -> String {
+    let image = context.image(component);
+    let Some(member) = context.spec().member(component).filter(|member| !member.pod_template.is_empty()) else { return image };
+    let containers = member.pod_template.0.get("spec").and_then(|spec| spec.get("containers")).and_then(serde_json::Value::as_array);
+    let own = containers
+        .into_iter()
+        .flatten()
+        .find(|container| container.get("name").and_then(serde_json::Value::as_str) == Some(component.process().name()));
+    own.and_then(|container| container.get("image")).and_then(serde_json::Value::as_str).map_or(image, str::to_owned)
 }
 
 /// First ten hexadecimal digits of a SHA-256: enough to name revisions of one object.

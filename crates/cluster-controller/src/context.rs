@@ -13,10 +13,10 @@ use controller_kit::lease::OperationLeases;
 use controller_kit::metrics::Metrics;
 use controller_kit::server::Endpoints;
 use controller_kit::watch::WatchHealth;
-use doris_api::{DorisCluster, labels};
+use doris_api::{DorisCluster, labels, names};
 use doris_client::{Journals, Password, Transport, generate_password};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Secret, Service, Volume};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Client, Resource as _};
@@ -26,7 +26,7 @@ use crate::act::identity::Stored;
 use crate::build::OldBudget;
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
-use crate::round::{AccountsMemory, OperationMemory, RollMemory, ScaleMemory};
+use crate::round::{AccountsMemory, ConfigMemory, OperationMemory, RollMemory, ScaleMemory};
 use crate::safety::SafetyMetrics;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
@@ -75,6 +75,10 @@ pub struct SetView {
     pub revision: Option<String>,
     /// Requests to restart that its template carries.
     pub restarts: BTreeMap<String, String>,
+    /// ConfigMaps that pods are made with as configuration now.
+    pub configs: Vec<String>,
+    /// Image that members are made with now.
+    pub image: Option<String>,
 }
 
 impl SetView {
@@ -85,13 +89,28 @@ impl SetView {
         let template = set.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
         let annotations = template.and_then(|metadata| metadata.annotations.as_ref()).into_iter().flatten();
         let is_request = |key: &str| key == labels::RESTART || key.starts_with(labels::RESTART_PREFIX);
+        let pod = set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+        let process = set.metadata.labels.as_ref().and_then(|labels| labels.get(labels::PROCESS));
+        let main = pod.and_then(|pod| pod.containers.iter().find(|container| Some(&container.name) == process));
         Self {
             stamp: Stamp::of(set),
             replicas,
             revision: status.and_then(|status| status.update_revision.clone()),
             restarts: annotations.filter(|(key, _)| is_request(key)).map(|(key, value)| (key.clone(), value.clone())).collect(),
+            configs: pod.map(|pod| config_maps(pod.volumes.as_deref().unwrap_or_default())).unwrap_or_default(),
+            image: main.and_then(|container| container.image.clone()),
         }
     }
+}
+
+/// ConfigMaps that a pod's configuration is put together from.
+pub fn config_maps(volumes: &[Volume]) -> Vec<String> {
+    let sources = volumes
+        .iter()
+        .filter(|volume| volume.name == names::CONFIG_VOLUME)
+        .filter_map(|volume| volume.projected.as_ref())
+        .flat_map(|projected| projected.sources.iter().flatten());
+    sources.filter_map(|source| source.config_map.as_ref()).map(|map| map.name.clone()).collect()
 }
 
 /// A kind that is cached by its stamp alone.
@@ -147,6 +166,8 @@ pub struct Memory {
     pub refusal: crate::round::RefusalMemory,
     /// The scale in under way.
     pub scaling: ScaleMemory,
+    /// Configurations as they were written, and what processes said of their keys.
+    pub config: ConfigMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod birth;
+pub mod config;
 pub mod founding;
 pub mod joining;
 pub mod pruning;

@@ -5,7 +5,7 @@ mod members;
 
 use std::time::Duration;
 
-use doris_api::cluster::{Endpoints, IdentityStatus, OperationStatus, OverrideStatus, ScaleTargetStatus, UnknownMember};
+use doris_api::cluster::{ConfigKeyStatus, Endpoints, IdentityStatus, OperationStatus, OverrideStatus, ScaleTargetStatus, UnknownMember};
 use doris_api::{Component, DorisCluster, DorisClusterStatus, labels, names, ports};
 use jiff::Timestamp;
 
@@ -56,6 +56,8 @@ pub struct Facts {
     pub operation: Option<OperationStatus>,
     /// Overrides of safety rules that were used.
     pub overrides: Vec<OverrideStatus>,
+    /// How far the configuration is in force, if that could be told.
+    pub config: Option<Vec<ConfigKeyStatus>>,
 }
 
 /// The whole part of the status that the cluster-controller owns.
@@ -85,6 +87,7 @@ pub fn status(cluster: &DorisCluster, facts: &Facts, now: Timestamp) -> DorisClu
         identity: facts.identity.as_ref().map(identity_status).or_else(|| old.identity.clone()),
         operation: facts.operation.clone(),
         overrides: facts.overrides.clone(),
+        config: facts.config.clone().unwrap_or_else(|| old.config.clone()),
         ..DorisClusterStatus::default()
     };
     status.conditions = conditions::all(cluster, facts, &old.conditions, now);

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod birth;
+mod config;
 mod founded;
 mod founding;
 mod operation;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use accounts::AccountsMemory;
+pub use config::ConfigMemory;
 pub use operation::OperationMemory;
 pub use rolling::RollMemory;
 pub use scaling::ScaleMemory;
@@ -29,7 +31,7 @@ use doris_api::{Component, DorisCluster, names, ports};
 use doris_client::FrontendTarget;
 use tokio::time::Instant;
 
-use crate::act::children::{self, Stage};
+use crate::act::children::{self, Configurations, Stage};
 use crate::act::identity::Stored;
 use crate::cache::ClusterKey;
 use crate::context::{Context, Memory};
@@ -59,6 +61,8 @@ pub struct Round<'a> {
     claims: Vec<scaling::ClaimView>,
     /// Components with members that leave.
     leaving: BTreeSet<Component>,
+    /// Configurations as they were chosen for this round.
+    configurations: Configurations,
     /// What was found so far.
     pub facts: Facts,
 }
@@ -75,6 +79,7 @@ impl<'a> Round<'a> {
             entered_by: Candidate::Operator,
             claims: Vec::new(),
             leaving: BTreeSet::new(),
+            configurations: Configurations::new(),
             facts: Facts::default(),
         }
     }
@@ -94,6 +99,7 @@ impl<'a> Round<'a> {
         let Some(given) = self.given_passwords().await? else { return Ok(()) };
         let Some(stored) = self.identity(&given).await? else { return Ok(()) };
         self.facts.identity = Some(stored.identity.clone());
+        self.choose_configurations().await?;
         self.apply(&stored.identity, Stage::Frontends).await?;
         // What cannot be deleted holds nothing up; it is told at the end.
         let swept = self.sweep().await;
@@ -105,6 +111,7 @@ impl<'a> Round<'a> {
         self.tell_of_volumes();
         self.tell_of_pods();
         self.tell_of_revisions();
+        self.tell_of_configurations();
         swept
     }
 
@@ -129,7 +136,10 @@ impl<'a> Round<'a> {
     /// Applies the objects of a stage and reports what the server refuses.
     async fn apply(&mut self, identity: &Identity, stage: Stage) -> Result<(), Error> {
         let kept = self.kept(identity);
-        children::apply(self.ctx, self.cluster, self.key, identity, stage, &kept, &mut self.memory.applied).await
+        let to = (self.ctx, self.cluster, self.key);
+        children::apply(to, identity, stage, &kept, &self.configurations, &mut self.memory.applied).await?;
+        self.keep_configurations(stage);
+        Ok(())
     }
 
     /// Pods that each component keeps: what its set has now, and what its members need. Only a scale in takes some away.

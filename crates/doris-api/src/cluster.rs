@@ -19,8 +19,8 @@ pub use policy::{
     UnavailableTables, UpdatePolicy, UpdateStrategy, UpdateTimeouts, VolumePolicy,
 };
 pub use status::{
-    BlockedBy, ComponentStatus, DorisClusterStatus, Endpoints, FailoverIncident, FailoverStatus, IdentityStatus, MemberStatus,
-    MemberUnderWork, OperationRequest, OperationStatus, OverrideStatus, ScaleTargetStatus, UnknownMember,
+    BlockedBy, ComponentStatus, ConfigKeyStatus, ConfigState, DorisClusterStatus, Endpoints, FailoverIncident, FailoverStatus,
+    IdentityStatus, MemberStatus, MemberUnderWork, OperationRequest, OperationStatus, OverrideStatus, ScaleTargetStatus, UnknownMember,
 };
 pub use storage::{Disk, Medium, MetadataStorage};
 

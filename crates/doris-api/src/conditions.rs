@@ -39,6 +39,10 @@ pub mod reason {
     pub const REPLACING: &str = "Replacing";
     /// A configuration change is on its way.
     pub const CONFIGURING: &str = "Configuring";
+    /// Doris does not take a key or a value of the configuration.
+    pub const CONFIG_REFUSED: &str = "ConfigRefused";
+    /// Somebody changed a setting of a running process by hand.
+    pub const CONFIG_DRIFT: &str = "ConfigDrift";
     /// Members wait for a restart, and somebody else decides when.
     pub const RESTART_PENDING: &str = "RestartPending";
     /// Members are being restarted, one at a time.

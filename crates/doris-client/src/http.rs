@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::literal::MemberAddress;
 use crate::metrics;
+use crate::rows::BackendSetting;
 use crate::table::malformed;
 use crate::transport::{Endpoint, HttpRequest, Login, Transport};
 
@@ -129,11 +130,30 @@ pub async fn set_frontend_config(
     Err(refused(reason))
 }
 
-/// Changes one setting of one backend while it runs.
-pub async fn set_backend_config(transport: &dyn Transport, endpoint: Endpoint, key: &str, value: &str) -> Result<(), Error> {
+/// Settings of one backend, as its process has them. The login counts where the backend asks for one.
+pub async fn backend_settings(transport: &dyn Transport, endpoint: Endpoint, login: &Login) -> Result<Vec<BackendSetting>, Error> {
+    const WHAT: &str = "/api/show_config";
+    let body = get(transport, endpoint, WHAT.to_owned(), Some(login), REQUEST_LIMIT).await?;
+    let value: Value = serde_json::from_str(&body).map_err(|error| malformed(WHAT, error.to_string()))?;
+    let rows = value.as_array().ok_or_else(|| malformed(WHAT, "no list"))?;
+    let setting = |row: &Value| {
+        let cell = |index: usize| row.get(index).and_then(Value::as_str).map(str::to_owned);
+        let mutable = cell(3).is_some_and(|text| text.eq_ignore_ascii_case("true")) || row.get(3).and_then(Value::as_bool) == Some(true);
+        Some(BackendSetting { key: cell(0)?, kind: cell(1)?, value: cell(2)?, mutable })
+    };
+    rows.iter().map(|row| setting(row).ok_or_else(|| malformed(WHAT, "a row that is no name, type and value"))).collect()
+}
+
+/// Changes one setting of one backend while it runs. The login counts where the backend asks for one.
+pub async fn set_backend_config(
+    transport: &dyn Transport,
+    endpoint: Endpoint,
+    login: &Login,
+    (key, value): (&str, &str),
+) -> Result<(), Error> {
     const WHAT: &str = "/api/update_config";
     let path = format!("{WHAT}?{}={}", percent(key), percent(value));
-    let request = HttpRequest { endpoint, method: "POST", path, login: None };
+    let request = HttpRequest { endpoint, method: "POST", path, login: Some(login.clone()) };
     let body = send(transport, request, WHAT, REQUEST_LIMIT).await?;
     let answer: Value = serde_json::from_str(&body).map_err(|error| malformed(WHAT, error.to_string()))?;
     // One object, or a list with one object for each key.

@@ -26,7 +26,8 @@ pub use literal::MemberAddress;
 pub use membership::BackendChange;
 pub use probe::{FrontendTarget, FrontendView, Journals, MasterSearch, find_and_prove_master, probe_frontends};
 pub use rows::{
-    AccountGrants, Backend, BackendDisk, BackendStatus, Broker, DatabaseHealth, Frontend, FrontendRole, FrontendSetting, NodeRole,
+    AccountGrants, Backend, BackendDisk, BackendSetting, BackendStatus, Broker, DatabaseHealth, Frontend, FrontendRole, FrontendSetting,
+    NodeRole,
 };
 pub use session::{SLOW_STATEMENT_LIMIT, STATEMENT_LIMIT, Session};
 pub use tablets::{Database, PartitionRow, Queue, ReplicaRow, ReplicaShare, ScheduledTablet, StoredTable, TabletHome};

@@ -325,6 +325,8 @@ pub struct FrontendSetting {
     pub key: String,
     /// Its value in the memory of the frontend.
     pub value: String,
+    /// Type of its values in Doris' words, such as `int` or `boolean`.
+    pub kind: String,
     /// Whether it can be changed without a restart.
     pub mutable: bool,
     /// Whether only the master's value counts.
@@ -337,11 +339,25 @@ impl FrontendSetting {
             Ok(Self {
                 key: row.required("Key")?.to_owned(),
                 value: row.text("Value").unwrap_or_default().to_owned(),
+                kind: row.text("Type").unwrap_or_default().to_owned(),
                 mutable: row.flag("IsMutable")?,
                 master_only: row.optional_flag("MasterOnly")?.unwrap_or(false),
             })
         })
     }
+}
+
+/// One setting of a backend or compute node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackendSetting {
+    /// Its key.
+    pub key: String,
+    /// Its value in the memory of the process.
+    pub value: String,
+    /// Type of its values in Doris' words, such as `int32_t` or `bool`.
+    pub kind: String,
+    /// Whether it can be changed without a restart.
+    pub mutable: bool,
 }
 
 /// The rights of one account.

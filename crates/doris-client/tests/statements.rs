@@ -358,7 +358,7 @@ proptest! {
             let _ = doris_client::http::backend_is_healthy(&http, endpoint()).await;
             let _ = doris_client::http::wal_sizes(&http, endpoint(), &login(), &[]).await;
             let _ = doris_client::http::check_decommission(&http, endpoint(), &login(), &[]).await;
-            let _ = doris_client::http::set_backend_config(&http, endpoint(), "k", "v").await;
+            let _ = doris_client::http::set_backend_config(&http, endpoint(), &login(), ("k", "v")).await;
         });
     }
 }

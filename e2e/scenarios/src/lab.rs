@@ -7,12 +7,14 @@ mod controller;
 mod examples;
 pub mod faults;
 pub mod look;
+pub mod many;
 pub mod oracles;
 pub mod plans;
 pub mod sabotage;
 mod storm;
 pub mod transport;
 mod users;
+pub mod walks;
 pub mod workloads;
 
 use std::net::{IpAddr, Ipv4Addr};

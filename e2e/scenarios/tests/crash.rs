@@ -1,47 +1,21 @@
 //! Creation, the loss of a frontend's volume, and a roll, under every fault plan, judged by the oracles; and the oracles under seeded bugs.
 
-use std::collections::VecDeque;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use scenarios::lab::Lab;
+use scenarios::lab::many::{each, paused};
 use scenarios::lab::plans::{Outcome, Plan, plans, run};
 use scenarios::lab::sabotage::Bug;
-use scenarios::lab::workloads::{CHANGE_PASSWORDS, CREATE, LOSE_FRONTEND_VOLUME, ROLL, SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS, Workload};
-
-const THREADS: usize = 2;
+use scenarios::lab::workloads::{
+    CHANGE_PASSWORDS, CONFIGURE, CREATE, LOSE_FRONTEND_VOLUME, ROLL, SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS, Workload,
+};
 
 fn seed() -> u64 {
     std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
 }
 
-/// Runs something on a paused clock of its own.
-fn paused<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    runtime.expect("a runtime can be made").block_on(work)
-}
-
 fn outcome(workload: Workload, plan: Plan) -> Outcome {
     paused(run(seed(), workload, plan, async |_: &Lab| {}))
-}
-
-/// Works off a list on a few threads. A run that panics is told like any other.
-fn each<T: Send, R: Send>(list: Vec<T>, work: impl Fn(&T) -> R + Sync) -> Vec<(T, Result<R, String>)> {
-    let queue: Mutex<VecDeque<T>> = Mutex::new(list.into());
-    let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                loop {
-                    let Some(item) = queue.lock().expect("no holder panics").pop_front() else { return };
-                    let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&item)));
-                    let result = result.map_err(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "a panic".into()));
-                    done.lock().expect("no holder panics").push((item, result));
-                }
-            });
-        }
-    });
-    done.into_inner().expect("no holder panics")
 }
 
 #[test]
@@ -72,6 +46,11 @@ fn crash_anywhere_scale_in() {
 #[test]
 fn crash_anywhere_scale_in_of_frontends() {
     crash_anywhere(SCALE_IN_FRONTENDS);
+}
+
+#[test]
+fn crash_anywhere_while_the_configuration_changes() {
+    crash_anywhere(CONFIGURE);
 }
 
 fn crash_anywhere(workload: Workload) {

@@ -30,14 +30,28 @@ pub struct AppliedMemory {
     in_place: BTreeMap<String, (u64, Stamp)>,
 }
 
+/// The configuration of a component, as it was chosen.
+#[derive(Clone, Debug, Default)]
+pub struct Configuration {
+    /// ConfigMap that new pods are made with.
+    pub name: String,
+    /// Name, text and notes of every ConfigMap in use. That of new pods stands last: as long as it was not written,
+    /// everything is chosen anew.
+    pub files: Vec<(String, String, Option<String>)>,
+    /// A process is asked first: the StatefulSet stays as it is, or its pods would be made twice.
+    pub is_held: bool,
+}
+
+/// Configurations by the component that owns them.
+pub type Configurations = BTreeMap<Component, Configuration>;
+
 /// Applies the objects of a stage.
 pub async fn apply(
-    ctx: &Context,
-    cluster: &DorisCluster,
-    key: &ClusterKey,
+    (ctx, cluster, key): (&Context, &DorisCluster, &ClusterKey),
     identity: &Identity,
     stage: Stage,
     kept: &Kept,
+    configurations: &Configurations,
     memory: &mut AppliedMemory,
 ) -> Result<(), Error> {
     let facts = IdentityFacts {
@@ -49,7 +63,7 @@ pub async fn apply(
     let mut built = build::Context::new(cluster, facts, ctx.kubernetes_minor).map_err(|error| Error::Build(error.to_string()))?;
     built.operator_namespace.clone_from(&ctx.operator_namespace);
     built.restarts = Component::ALL.into_iter().map(|component| (component, restarts(ctx, cluster, key, component))).collect();
-    let mut writer = Writer { ctx, key, kept, memory };
+    let mut writer = Writer { ctx, key, kept, configurations, memory };
     match stage {
         Stage::Frontends => frontends(&built, identity, &mut writer).await,
         Stage::Workers => workers(&built, &mut writer).await,
@@ -119,15 +133,17 @@ struct Writer<'a> {
     ctx: &'a Context,
     key: &'a ClusterKey,
     kept: &'a Kept,
+    configurations: &'a Configurations,
     memory: &'a mut AppliedMemory,
 }
 
 impl Writer<'_> {
     /// What a component needs, its StatefulSet last.
     async fn component(&mut self, built: &build::Context<'_>, component: Component) -> Result<(), Error> {
-        let rendered = build::render(built, component);
-        let config = build::config_revision(built, component, &rendered);
-        self.place(&config).await?;
+        let configuration = self.configurations.get(&build::config_owner(component)).cloned().unwrap_or_default();
+        for (name, text, notes) in configuration.files {
+            self.place(&build::config_named(built, component, name, text, notes)).await?;
+        }
         self.place(&build::members_service(built, component)).await?;
         // A set is lowered by a scale in alone.
         let replicas = built.spec().replicas(component).max(self.kept.get(&component).copied().unwrap_or(0));
@@ -137,7 +153,10 @@ impl Writer<'_> {
                 _ => self.place(&build::OldBudget::from(budget)).await?,
             }
         }
-        let input = SetInput { replicas, config: config.name_any(), scripts: build::scripts_name(&built.name) };
+        if configuration.is_held && self.ctx.caches.sets.get(self.key, &names::set(&built.name, component)).is_some() {
+            return Ok(());
+        }
+        let input = SetInput { replicas, config: configuration.name, scripts: build::scripts_name(&built.name) };
         let set = build::stateful_set(built, component, &input).map_err(|error| Error::Build(error.to_string()))?;
         self.place_set(&set).await
     }

@@ -9,28 +9,67 @@ use kube_quantity::ParsedQuantity;
 use super::Context;
 use super::short_hash;
 
+/// Keys of a configuration file and the text that stands after each, in the order of the file.
+pub type Contents = IndexMap<String, String>;
+
 /// A rendered configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
     /// Every key and value, in the order of the file.
     pub keys: IndexMap<String, String>,
-    /// Hash of what only a restart changes: the name of the revision.
+    /// Hash of what surely only a restart changes: what the name of a new revision is made from.
     pub revision: String,
 }
 
 impl Rendered {
+    /// Values by key, and the name that follows from them.
+    pub fn new(process: Process, keys: IndexMap<String, String>) -> Self {
+        let fixed = keys.iter().filter(|(key, _)| !is_surely_live(process, key));
+        let fixed: Contents = fixed.map(|(key, value)| (key.clone(), text_of(key, value))).collect();
+        Self { revision: short_hash(&file_text(&fixed)), keys }
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.keys.get(key).map(String::as_str)
     }
 
+    /// What stands in the file.
+    pub fn contents(&self) -> Contents {
+        self.keys.iter().map(|(key, value)| (key.clone(), text_of(key, value))).collect()
+    }
+
     /// The file.
     pub fn text(&self) -> String {
-        self.keys.iter().map(|(key, value)| line(key, value)).collect()
+        file_text(&self.contents())
     }
 }
 
-/// Frontend keys that Doris takes over while it runs. What is not listed waits for a restart.
+/// A file with these contents.
+pub fn file_text(contents: &Contents) -> String {
+    contents.iter().flat_map(|(key, text)| [key.as_str(), " = ", text.as_str(), "\n"]).collect()
+}
+
+/// The contents of a file that was written by [`file_text`].
+pub fn parse_file(text: &str) -> Contents {
+    text.lines().filter_map(|line| line.split_once(" = ")).map(|(key, text)| (key.to_owned(), text.to_owned())).collect()
+}
+
+/// Name part of a revision whose usual name is taken by another one.
+pub fn full_revision(contents: &Contents) -> String {
+    short_hash(&file_text(contents))
+}
+
+/// Doris' start scripts evaluate upper-case keys as shell assignments.
+pub fn is_script_variable(key: &str) -> bool {
+    key.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Frontend key without which no compute node gets a query.
+pub const PREFER_COMPUTE_NODES: &str = "prefer_compute_node_for_external_table";
+
+/// Frontend keys that every version takes over while it runs, if it has them. Only names of revisions are made with
+/// it: whether a change needs a restart is Doris' word, see `plan::config`.
 const LIVE_FE_KEYS: [&str; 31] = [
     "abort_txn_after_lost_heartbeat_time_second",
     "balance_load_score_threshold",
@@ -65,8 +104,8 @@ const LIVE_FE_KEYS: [&str; 31] = [
     "be_exec_version",
 ];
 
-/// Whether a key is changed in running processes, so that it starts no new revision.
-pub fn is_live_key(process: Process, key: &str) -> bool {
+/// Whether a key is known to start no new revision, whatever Doris is asked.
+pub fn is_surely_live(process: Process, key: &str) -> bool {
     process == Process::Fe && LIVE_FE_KEYS.contains(&key)
 }
 
@@ -86,8 +125,7 @@ pub fn render(context: &Context<'_>, component: Component) -> Rendered {
         }
     }
     keys.extend(owned(context, component));
-    let restart: String = keys.iter().filter(|(key, _)| !is_live_key(process, key)).map(|(key, value)| line(key, value)).collect();
-    Rendered { revision: short_hash(&restart), keys }
+    Rendered::new(process, keys)
 }
 
 /// Where a disk of a backend is mounted.
@@ -103,11 +141,10 @@ pub(super) fn storage_roots(context: &Context<'_>, component: Component) -> Vec<
     }
 }
 
-fn line(key: &str, value: &str) -> String {
-    // Doris' start scripts evaluate upper-case keys as shell assignments.
-    let is_variable = key.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+/// What stands after a key: values of script variables are quoted.
+fn text_of(key: &str, value: &str) -> String {
     let quoted = value.len() > 1 && value.starts_with('"') && value.ends_with('"');
-    if is_variable && !quoted { format!("{key} = \"{value}\"\n") } else { format!("{key} = {value}\n") }
+    if is_script_variable(key) && !quoted { format!("\"{value}\"") } else { value.to_owned() }
 }
 
 fn frontend(context: &Context<'_>) -> IndexMap<String, String> {
@@ -127,7 +164,7 @@ fn frontend(context: &Context<'_>) -> IndexMap<String, String> {
     ]);
     if context.spec().cn.is_some() {
         // Else no query on external data would ever reach a compute node.
-        keys.insert("prefer_compute_node_for_external_table".into(), "true".into());
+        keys.insert(PREFER_COMPUTE_NODES.into(), "true".into());
     }
     keys
 }

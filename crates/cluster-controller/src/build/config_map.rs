@@ -30,16 +30,22 @@ pub fn scripts(context: &Context<'_>) -> ConfigMap {
 /// One revision of a component's configuration. Not immutable: keys that Doris takes over while
 /// it runs are updated in every revision in use.
 pub fn config_revision(context: &Context<'_>, component: Component, rendered: &Rendered) -> ConfigMap {
+    let name = names::config(&context.name, config_owner(component), &rendered.revision);
+    config_named(context, component, name, rendered.text(), None)
+}
+
+/// A revision of a component's configuration by its name, with what is known of its keys.
+pub fn config_named(context: &Context<'_>, component: Component, name: String, text: String, notes: Option<String>) -> ConfigMap {
     let component = config_owner(component);
-    ConfigMap {
-        metadata: context.component_metadata(names::config(&context.name, component, &rendered.revision), component),
-        data: Some(BTreeMap::from([(component.process().config_file().to_owned(), rendered.text())])),
-        ..ConfigMap::default()
+    let mut metadata = context.component_metadata(name, component);
+    if let Some(notes) = notes {
+        metadata.annotations.get_or_insert_default().insert(labels::CONFIG_NOTES.to_owned(), notes);
     }
+    ConfigMap { metadata, data: Some(BTreeMap::from([(component.process().config_file().to_owned(), text)])), ..ConfigMap::default() }
 }
 
 /// Followers and observers share their configuration.
-pub(super) fn config_owner(component: Component) -> Component {
+pub fn config_owner(component: Component) -> Component {
     if component == Component::FeObserver { Component::Fe } else { component }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use doris_api::{Component, names};
 use kube::ResourceExt;
 
-use super::{Context, components, config_map, network_policies, render};
+use super::{Context, components, config_map, network_policies};
 
 /// Names by kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +23,9 @@ pub struct Inventory {
 }
 
 /// What the spec asks for. Components in `standing` are not in the spec any more and have members
-/// yet: those keep their names and the budget that protects them; their set is no longer wanted.
-pub fn inventory(context: &Context<'_>, standing: &BTreeSet<Component>) -> Inventory {
+/// yet: those keep their names and the budget that protects them; their set is no longer wanted. `configurations` are
+/// the ConfigMaps that new pods are made with.
+pub fn inventory(context: &Context<'_>, standing: &BTreeSet<Component>, configurations: BTreeSet<String>) -> Inventory {
     let name = &context.name;
     let wanted = components(context.spec());
     let present: BTreeSet<Component> = wanted.iter().chain(standing).copied().collect();
@@ -34,16 +35,12 @@ pub fn inventory(context: &Context<'_>, standing: &BTreeSet<Component>) -> Inven
     });
     let has_budgets = context.spec().pod_disruption_budget.enabled;
     let budgets = present.iter().filter(|component| has_budgets && **component != Component::Broker);
-    let configurations = wanted.iter().map(|component| {
-        let owner = config_map::config_owner(*component);
-        names::config(name, owner, &render(context, *component).revision)
-    });
     Inventory {
         sets: wanted.iter().map(|component| names::set(name, *component)).collect(),
         services: services.collect(),
         budgets: budgets.map(|component| names::set(name, *component)).collect(),
         policies: network_policies(context).iter().map(ResourceExt::name_any).collect(),
-        config_maps: configurations.chain([config_map::scripts_name(name), names::gate(name)]).collect(),
+        config_maps: configurations.into_iter().chain([config_map::scripts_name(name), names::gate(name)]).collect(),
     }
 }
 
@@ -57,9 +54,7 @@ mod tests {
 
     use super::inventory;
     use crate::build::fixtures::{cluster, context};
-    use crate::build::{
-        SetInput, access_service, budget, components, config_revision, gate, members_service, render, scripts, stateful_set,
-    };
+    use crate::build::{SetInput, access_service, budget, components, gate, members_service, scripts, stateful_set};
 
     fn full() -> serde_json::Value {
         json!({
@@ -76,9 +71,9 @@ mod tests {
         for spec in [full(), json!({"version": "2.1.7", "fe": {"replicas": 1, "storage": {"size": "20Gi"}}})] {
             let cluster = cluster(&spec);
             let context = context(&cluster);
-            let found = inventory(&context, &BTreeSet::new());
             let set = SetInput { replicas: 1, config: "c".into(), scripts: "s".into() };
             let all = components(&cluster.spec);
+            let found = inventory(&context, &BTreeSet::new(), ["demo-fe-conf-1".to_owned()].into());
             let each = |name: &dyn Fn(Component) -> Vec<String>| all.iter().flat_map(|one| name(*one)).collect::<BTreeSet<_>>();
             assert_eq!(found.sets, each(&|one| vec![stateful_set(&context, one, &set).expect("a set").name_any()]));
             let services = each(&|one| {
@@ -87,9 +82,8 @@ mod tests {
             });
             assert_eq!(found.services, services);
             assert_eq!(found.budgets, each(&|one| budget(&context, one, 1).into_iter().map(|budget| budget.name_any()).collect()));
-            let mut config_maps = each(&|one| vec![config_revision(&context, one, &render(&context, one)).name_any()]);
-            config_maps.extend([scripts(&context).name_any(), gate(&context).name_any()]);
-            assert_eq!(found.config_maps, config_maps);
+            let config_maps = ["demo-fe-conf-1".to_owned(), scripts(&context).name_any(), gate(&context).name_any()];
+            assert_eq!(found.config_maps, config_maps.into());
             assert_eq!(found.policies.len(), 1);
         }
     }
@@ -97,7 +91,7 @@ mod tests {
     #[test]
     fn a_component_that_still_stands_keeps_its_names_but_its_set_is_not_wanted() {
         let cluster = cluster(&json!({"version": "2.1.7", "fe": {"replicas": 1, "storage": {"size": "20Gi"}}}));
-        let found = inventory(&context(&cluster), &[Component::Cn, Component::Broker].into());
+        let found = inventory(&context(&cluster), &[Component::Cn, Component::Broker].into(), BTreeSet::new());
         assert_eq!(found.sets, ["demo-fe".to_owned()].into());
         let services = ["demo-broker-members", "demo-cn", "demo-cn-members", "demo-fe", "demo-fe-members"];
         assert_eq!(found.services, services.map(str::to_owned).into());
@@ -110,7 +104,7 @@ mod tests {
         spec["podDisruptionBudget"] = json!({"enabled": false});
         spec["networkPolicy"] = json!({"enabled": false});
         let cluster = cluster(&spec);
-        let found = inventory(&context(&cluster), &BTreeSet::new());
+        let found = inventory(&context(&cluster), &BTreeSet::new(), BTreeSet::new());
         assert!(found.budgets.is_empty() && found.policies.is_empty(), "{found:?}");
     }
 }

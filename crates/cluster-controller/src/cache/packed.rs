@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use doris_api::names;
 use k8s_openapi::api::core::v1::{ContainerStatus, PersistentVolumeClaim, Pod, PodSpec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -34,7 +35,12 @@ pub fn slim_pod(mut pod: Pod) -> Packed<Pod> {
         let node_name = spec.node_name.take();
         *spec = PodSpec {
             node_name,
-            volumes: Some(volumes.into_iter().filter(|volume| volume.persistent_volume_claim.is_some()).collect()),
+            volumes: Some(
+                volumes
+                    .into_iter()
+                    .filter(|volume| volume.persistent_volume_claim.is_some() || volume.name == names::CONFIG_VOLUME)
+                    .collect(),
+            ),
             ..PodSpec::default()
         };
     }
@@ -70,7 +76,11 @@ mod tests {
             "spec": {
                 "nodeName": "n",
                 "containers": [{"name": "main", "image": "i", "env": [{"name": "E", "value": "v"}]}],
-                "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-p"}}, {"name": "tmp", "emptyDir": {}}]
+                "volumes": [
+                    {"name": "data", "persistentVolumeClaim": {"claimName": "data-p"}},
+                    {"name": "tmp", "emptyDir": {}},
+                    {"name": "operator-config", "projected": {"sources": [{"configMap": {"name": "c-fe-conf-1"}}]}}
+                ]
             },
             "status": {"podIP": "10.0.0.1", "containerStatuses": [
                 {"name": "main", "image": "i", "imageID": "x", "ready": true, "restartCount": 1, "volumeMounts": [{"name": "data", "mountPath": "/d"}]}
@@ -81,7 +91,10 @@ mod tests {
         assert_eq!(kept["metadata"], json!({"name": "p", "uid": "u", "labels": {"a": "b"}, "annotations": {"c": "d"}}));
         assert_eq!(
             kept["spec"],
-            json!({"containers": [], "nodeName": "n", "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-p"}}]})
+            json!({"containers": [], "nodeName": "n", "volumes": [
+                {"name": "data", "persistentVolumeClaim": {"claimName": "data-p"}},
+                {"name": "operator-config", "projected": {"sources": [{"configMap": {"name": "c-fe-conf-1"}}]}}
+            ]})
         );
         let container = json!({"image": "i", "imageID": "x", "name": "main", "ready": true, "restartCount": 1});
         assert_eq!(kept["status"], json!({"podIP": "10.0.0.1", "containerStatuses": [container]}));

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, PersistentVolu
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
+use crate::context::config_maps;
 use crate::view::{Ended, MemberPod};
 
 /// Pod annotation: the incarnation under which a founder was let in, noted when its ticket is removed.
@@ -71,6 +72,7 @@ fn member(
         running: running.is_some(),
         ready: is_ready(pod),
         revision: pod.labels().get(REVISION_LABEL).cloned(),
+        configs: pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).map(config_maps).unwrap_or_default(),
         started_at: running.and_then(|running| running.started_at.as_ref()).map(|time| time.0),
         restarts: main.map_or(0, |container| container.restart_count),
         ended: main.and_then(ended),

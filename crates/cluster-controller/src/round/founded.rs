@@ -45,6 +45,7 @@ impl Round<'_> {
         self.register_workers(&mut doris, &mut session).await?;
         self.know(&doris);
         self.finish_replacement(&doris).await?;
+        self.configure(&doris).await;
         self.scale_in(&doris, &mut session, stored).await?;
         let is_blocked = |operation: &OperationStatus| operation.kind == KIND.name && operation.member.is_none();
         let resting = self.facts.operation.clone().filter(is_blocked);

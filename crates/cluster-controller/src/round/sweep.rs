@@ -28,7 +28,8 @@ impl Round<'_> {
     pub(super) async fn sweep(&mut self) -> Result<(), Error> {
         let context = build::Context::new(self.cluster, IdentityFacts::default(), self.ctx.kubernetes_minor)
             .map_err(|error| Error::Build(error.to_string()))?;
-        let inventory = build::inventory(&context, &self.standing());
+        let inventory =
+            build::inventory(&context, &self.standing(), self.configurations.values().map(|chosen| chosen.name.clone()).collect());
         let caches = &self.ctx.caches;
         let services = without(caches.services.of(self.key), &inventory.services);
         let budgets = without(caches.budgets.of(self.key), &inventory.budgets);

@@ -53,6 +53,10 @@ pub struct DorisClusterStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub overrides: Vec<OverrideStatus>,
+    /// How far each key of the configuration is in force.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub config: Vec<ConfigKeyStatus>,
     /// What the failover-watcher sees and does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failover: Option<FailoverStatus>,
@@ -252,6 +256,37 @@ pub struct OverrideStatus {
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Time>,
+}
+
+/// A key of the configuration, and who does not have it yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ConfigKeyStatus {
+    /// `fe`, `be`, `cn` or `broker`.
+    pub component: String,
+    /// The key.
+    pub key: String,
+    /// How it comes into force.
+    pub state: ConfigState,
+    /// Pods of members that still have another value.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2048))]
+    pub members: Vec<String>,
+    /// Why, in a sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// How a key of the configuration comes into force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum ConfigState {
+    /// In force, on every member but those that are named.
+    #[default]
+    Live,
+    /// The named members take it when they are restarted.
+    WaitsForRestart,
+    /// Doris does not take it, as the message says.
+    Refused,
 }
 
 /// A refusal by a safety rule.

@@ -61,6 +61,18 @@ impl Conf {
         self.keys.iter().map(|key| Shown { name: key.name, kind: key.kind, value: &key.value, mutable: key.mutable })
     }
 
+    /// First key of be.conf with a value that its type cannot hold: the process does not start with it.
+    pub fn unreadable(&self) -> Option<&str> {
+        self.keys.iter().find(|key| !fits(key.kind, &key.start)).map(|key| key.name)
+    }
+
+    /// Only a restart changes this key from now on.
+    pub fn fix(&mut self, name: &str) {
+        if let Some(key) = self.keys.iter_mut().find(|key| key.name == name) {
+            key.mutable = false;
+        }
+    }
+
     /// Changes a value while the process runs.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let key = self.keys.iter_mut().find(|key| key.name == name);
@@ -68,13 +80,7 @@ impl Conf {
         if !key.mutable {
             return Err(format!("[NOT_IMPLEMENTED_ERROR]'{name}' is not support to modify"));
         }
-        let fits = match key.kind {
-            "bool" => ["true", "false", "1", "0"].contains(&value.to_ascii_lowercase().as_str()),
-            "int32_t" => value.parse::<i32>().is_ok(),
-            "int64_t" => value.parse::<i64>().is_ok(),
-            _ => true,
-        };
-        if !fits {
+        if !fits(key.kind, value) {
             return Err(format!("[INVALID_ARGUMENT]convert '{value}' as {} failed", key.kind));
         }
         key.value = match (key.kind, value.to_ascii_lowercase().as_str()) {
@@ -83,6 +89,15 @@ impl Conf {
             _ => value.to_owned(),
         };
         Ok(())
+    }
+}
+
+fn fits(kind: &str, value: &str) -> bool {
+    match kind {
+        "bool" => ["true", "false", "1", "0"].contains(&value.to_ascii_lowercase().as_str()),
+        "int32_t" => value.parse::<i32>().is_ok(),
+        "int64_t" => value.parse::<i64>().is_ok(),
+        _ => true,
     }
 }
 
@@ -117,6 +132,14 @@ mod tests {
             let set = conf.set(key, value).map(|()| conf.get(key).to_owned());
             assert_eq!(set.as_deref().map_err(String::as_str), wanted, "{key}");
         }
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_read_is_found() {
+        let with =
+            |value: &str| Conf::new(DorisVersion::parse("2.1.7"), &BTreeMap::from([("max_tablet_version_num".into(), value.into())]));
+        assert_eq!(with("many").unreadable(), Some("max_tablet_version_num"));
+        assert_eq!(with("3000").unreadable(), None);
     }
 
     #[test]

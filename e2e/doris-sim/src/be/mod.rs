@@ -149,6 +149,11 @@ pub(crate) async fn start(world: World, id: ProcessId) {
     {
         let mut state = world.state();
         let Some(be) = state.be(id) else { return };
+        if be.conf.unreadable().is_some() {
+            // "error read config file."
+            state.exit(id, 255);
+            return;
+        }
         let ports = [be.port("heartbeat_service_port"), be.be_port(), be.http_port(), be.port("brpc_port")];
         let taken = |port: &u16| state.procs.values().any(|proc| proc.ip == be.ip && proc.is_running() && proc.ports.contains(port));
         if ports.iter().any(taken) {

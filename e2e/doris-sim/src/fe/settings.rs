@@ -53,6 +53,9 @@ impl Settings {
                 !["arrow_flight_sql_port", "blacklist_duration_second", "ignore_backup_not_support_table_type"].contains(&key.as_str())
             });
         }
+        if let Some(key) = keys.get_mut("enable_all_http_auth") {
+            key.mutable = version.from_line(2, 1);
+        }
         if version.from_line(2, 1) {
             let key = Key { default: "-1".to_owned(), kind: "short".to_owned(), mutable: true, master_only: true };
             keys.insert("min_load_replica_num".to_owned(), key);
@@ -97,6 +100,13 @@ impl Settings {
     pub fn unreadable(&self) -> Option<(&str, &str)> {
         let bad = |(name, value): &(&String, &String)| self.keys.get(*name).is_some_and(|key| mismatch(&key.kind, value).is_some());
         self.values.iter().find(bad).map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Only a restart changes this key from now on.
+    pub fn fix(&mut self, name: &str) {
+        if let Some(key) = self.keys.get_mut(name) {
+            key.mutable = false;
+        }
     }
 
     /// Changes a value while the process runs.

@@ -357,6 +357,30 @@ impl World {
         all
     }
 
+    /// A setting of the running frontend or backend of this name: its value, and whether it can change while that runs.
+    pub fn setting(&self, fqdn: &str, key: &str) -> Option<(String, bool)> {
+        let state = self.state();
+        let running = state.procs.values().filter(|proc| proc.is_running());
+        running.map(|proc| &proc.body).find_map(|body| match body {
+            Body::Fe(fe) if fe.fqdn == fqdn => fe.settings.key(key).map(|known| (fe.settings.get(key).to_owned(), known.mutable)),
+            Body::Be(be) if be.fqdn == fqdn => {
+                be.conf.shown().find(|shown| shown.name == key).map(|shown| (shown.value.to_owned(), shown.mutable))
+            }
+            _ => None,
+        })
+    }
+
+    /// Makes a setting of a running process one that only a restart changes, as it is in another build.
+    pub fn fix_setting(&self, fqdn: &str, key: &str) {
+        for proc in self.state().procs.values_mut().filter(|proc| proc.is_running()) {
+            match &mut proc.body {
+                Body::Fe(fe) if fe.fqdn == fqdn => fe.settings.fix(key),
+                Body::Be(be) if be.fqdn == fqdn => be.conf.fix(key),
+                _ => {}
+            }
+        }
+    }
+
     /// Versions of the running frontends and backends.
     pub fn versions(&self) -> Vec<ProcessVersion> {
         let state = self.state();

@@ -175,7 +175,7 @@ async fn settings_and_variables_are_read_and_changed() -> Result<(), Error> {
         session.set_forward_to_master(false).await?;
         let root = login("root", "");
         http::set_frontend_config(&transport, at(1, 8030), &root, ("disable_balance", "false"), false).await?;
-        http::set_backend_config(&transport, at(BE, 8040), "disable_auto_compaction", "true").await?;
+        http::set_backend_config(&transport, at(BE, 8040), &root, ("disable_auto_compaction", "true")).await?;
     }
     Ok(())
 }

@@ -41,6 +41,7 @@ const PROBE: Duration = Duration::from_secs(1);
 pub struct Watcher {
     history: Arc<Mutex<History>>,
     model: Arc<Mutex<Model>>,
+    world: World,
     _tasks: JoinSet<()>,
 }
 
@@ -57,8 +58,8 @@ impl Watcher {
             tasks.spawn(judge_stops(world.clone(), storm, history.clone(), model.clone()));
         }
         tasks.spawn(look(world.clone(), history.clone(), model.clone()));
-        tasks.spawn(log_in(world, history.clone(), model.clone()));
-        Self { history, model, _tasks: tasks }
+        tasks.spawn(log_in(world.clone(), history.clone(), model.clone()));
+        Self { history, model, world, _tasks: tasks }
     }
 
     /// All that was found so far.
@@ -68,6 +69,7 @@ impl Watcher {
         broken.extend(history.judge());
         broken.extend(judge_names(&history, &model));
         broken.extend(judge_foundings(&history, &model));
+        broken.extend(judge_configurations(&history, &self.world));
         broken.into_iter().collect()
     }
 
@@ -130,6 +132,21 @@ fn judge_names(history: &History, model: &Model) -> Vec<String> {
     let is_own = |host: &str| names.iter().any(|name| host.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.')));
     let strangers = model.registered().iter().filter(|(_, host)| !is_own(host));
     strangers.map(|((_, cluster), host)| format!("own-name: {host} was registered in {cluster}, and no pod has that name")).collect()
+}
+
+/// `in-turn`: what only a restart changes never changes in a configuration that pods were made with, or a process
+/// that crashes would start with it before its turn.
+fn judge_configurations(history: &History, world: &World) -> Vec<String> {
+    let hosts: BTreeSet<String> =
+        world.members().iter().filter(|member| member.is_running()).map(|member| member.fqdn().to_owned()).collect();
+    let is_fixed = |(name, key): &&(String, String)| {
+        let family = name.rsplit_once("-conf-").map_or("", |(family, _)| family);
+        let is_member = |host: &&String| host.strip_prefix(family).is_some_and(|rest| rest.starts_with('-'));
+        let is_variable = key.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+        is_variable || hosts.iter().filter(is_member).filter_map(|host| world.setting(host, key)).any(|(_, mutable)| !mutable)
+    };
+    let broken = history.rewritten().iter().filter(is_fixed);
+    broken.map(|(name, key)| format!("in-turn: {key} was changed in ConfigMap {name}, and only a restart changes it")).collect()
 }
 
 /// `found-on-record` and `found-once`: a founding start follows its committed record, and none

@@ -193,6 +193,7 @@ pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFn
     broken.extend(end::quiet(&lab, NAME).await);
     if let Some(cluster) = lab.cluster("default", NAME).await {
         broken.extend(end::truth(&lab, &cluster));
+        broken.extend(end::in_force(&lab, &cluster).await);
     }
     let end = match end::state(&lab, NAME).await {
         Ok(end) => end,

@@ -15,6 +15,9 @@ use super::faults::{Fault, Faults, Verdict};
 /// How long a caller waits for an answer that does not come.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// Requests that change something.
+const CHANGING: [&str; 2] = ["/api/_set_config", "/api/update_config"];
+
 /// A way into the model from one address.
 #[derive(Clone)]
 pub struct Model {
@@ -109,7 +112,37 @@ impl<T: Transport> Transport for Faulted<T> {
     }
 
     async fn http(&self, request: HttpRequest) -> Result<HttpAnswer, Error> {
-        self.inner.http(request).await
+        let path = request.path.split('?').next().unwrap_or_default();
+        if !CHANGING.contains(&path) {
+            return self.inner.http(request).await;
+        }
+        if self.faults.is_dead(&self.process) {
+            return std::future::pending().await;
+        }
+        let endpoint = request.endpoint.to_string();
+        match self.faults.step(format!("HTTP {path}")) {
+            Verdict::Go => self.inner.http(request).await,
+            Verdict::Hit(Fault::CrashBefore) => {
+                self.faults.kill(&self.process);
+                std::future::pending().await
+            }
+            Verdict::Hit(Fault::CrashAfter) => {
+                // Whether Doris refused is not known to the dead.
+                let _ = self.inner.http(request).await;
+                self.faults.kill(&self.process);
+                std::future::pending().await
+            }
+            Verdict::Hit(Fault::Refuse(status)) => Ok(HttpAnswer { status, body: String::new() }),
+            Verdict::Hit(Fault::LoseAnswer) => {
+                let _ = self.inner.http(request).await;
+                Err(Error::Lost { endpoint, cause: "the connection was cut by the fault plan".into() })
+            }
+            Verdict::Hit(Fault::Late) => {
+                tokio::time::sleep(DEADLINE).await;
+                let _ = self.inner.http(request).await;
+                Err(Error::Timeout { endpoint, limit: DEADLINE })
+            }
+        }
     }
 
     async fn port_is_open(&self, endpoint: Endpoint) -> bool {

@@ -1,6 +1,7 @@
 //! What happens to a cluster while things go wrong: the workloads of fault plans.
 
 mod change_passwords;
+mod configure;
 mod create;
 mod lose_volume;
 mod roll;
@@ -15,6 +16,7 @@ use doris_api::DorisCluster;
 use super::Lab;
 
 pub use change_passwords::CHANGE_PASSWORDS;
+pub use configure::CONFIGURE;
 pub use create::CREATE;
 pub use lose_volume::LOSE_FRONTEND_VOLUME;
 pub use roll::ROLL;

@@ -146,7 +146,7 @@ fn fields() -> Vec<(&'static str, Value)> {
             json!({"be": {"volumes": [{"name": "tmp", "emptyDir": {}}], "volumeMounts": [{"name": "tmp", "mountPath": "/scratch"}]}}),
         ),
         ("be.podTemplate", be("podTemplate", json!({"spec": {"dnsPolicy": "Default"}}))),
-        ("be.config", be("config", json!({"streaming_load_max_mb": "20480"}))),
+        ("be.config", be("config", json!({"tablet_map_shard_size": "512"}))),
         ("be.image", be("image", json!("registry.example.org/doris:be-2.1.7"))),
         ("be.configFiles", be("configFiles", json!({"name": "more"}))),
         ("image.pullSecrets", json!({"image": {"pullSecrets": [{"name": "registry"}]}})),
@@ -213,7 +213,7 @@ async fn former_configurations_go_when_nothing_can_mount_them() {
     lab.until_ready("demo").await;
     let mut made = configurations(&lab).await;
     for change in 0..CHANGES {
-        spec["be"]["config"] = json!({"streaming_load_max_mb": (20_000 + change).to_string()});
+        spec["be"]["config"] = json!({"tablet_map_shard_size": (300 + change).to_string()});
         lab.apply(&cluster("demo", spec.clone())).await.expect("the spec is accepted");
         let is_made = || async { if configurations(&lab).await.is_subset(&made) { Err("no new one".to_owned()) } else { Ok(()) } };
         lab.eventually("a new configuration", SOON, is_made).await;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use doris_api::DorisCluster;
+use doris_api::{Component, DorisCluster, labels, names};
 use doris_sim::{FrontendFacts, MemberFacts, MemberKind};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Map, Value};
@@ -25,7 +26,7 @@ pub fn is_asking(step: &str) -> bool {
 }
 
 /// Fields whose values follow from time or chance.
-const VOLATILE: [&str; 38] = [
+const VOLATILE: [&str; 39] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -61,6 +62,7 @@ const VOLATILE: [&str; 38] = [
     "pv.kubernetes.io/bind-completed",
     "pv.kubernetes.io/bound-by-controller",
     "doris-operator.dev/incarnation",
+    "doris-operator.dev/config-notes",
     "since",
     "selfLink",
     "message",
@@ -236,8 +238,7 @@ pub fn truth(lab: &Lab, cluster: &DorisCluster) -> Vec<String> {
         i32::try_from(rows.filter(|row| row.alive).count()).unwrap_or(i32::MAX)
     };
     let fe = (cluster.spec.fe.replicas + cluster.spec.fe.observers, alive(&[MemberKind::Follower, MemberKind::Observer]));
-    let be =
-        (cluster.spec.replicas(doris_api::Component::Be) + cluster.spec.replicas(doris_api::Component::Cn), alive(&[MemberKind::Backend]));
+    let be = (cluster.spec.replicas(Component::Be) + cluster.spec.replicas(Component::Cn), alive(&[MemberKind::Backend]));
     for (what, (wanted, alive)) in [("frontends", fe), ("backends and compute nodes", be)] {
         if wanted != alive {
             broken.push(format!("desired: {alive} {what} are alive, {wanted} are wanted"));
@@ -287,6 +288,48 @@ fn rows_and_pods(lab: &Lab, master: &FrontendFacts) -> Vec<String> {
     broken
 }
 
+/// `in-force`: every running process has what the spec's configuration says, and so has the file that it would start with.
+pub async fn in_force(lab: &Lab, cluster: &DorisCluster) -> Vec<String> {
+    let mut broken = Vec::new();
+    let spec = &cluster.spec;
+    let pods: Api<Pod> = lab.api();
+    let name = cluster.name_any();
+    let list = pods.list(&ListParams::default().labels(&format!("{}={name}", labels::CLUSTER))).await;
+    for pod in list.map(|list| list.items).unwrap_or_default() {
+        let pod_name = pod.name_any();
+        let Some((component, ordinal)) = names::parse_pod(&name, &pod_name) else { continue };
+        let owner = if component == Component::FeObserver { Component::Fe } else { component };
+        let Some(member) = spec.member(owner) else { continue };
+        let mut wanted: BTreeMap<&str, &str> = member.config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        if owner == Component::Fe && spec.cn.is_some() {
+            wanted.entry("prefer_compute_node_for_external_table").or_insert("true");
+        }
+        let fqdn = names::member_fqdn(&name, component, ordinal, "default", &spec.cluster_domain);
+        let file = configuration_of(lab, &pod, &format!("{name}-{owner}-conf-"), owner.process().config_file()).await;
+        for (key, value) in wanted {
+            let is_same = |found: &str| found.trim_matches('"').eq_ignore_ascii_case(value.trim_matches('"'));
+            if let Some((found, _)) = lab.world.setting(&fqdn, key).filter(|(found, _)| !is_same(found)) {
+                broken.push(format!("in-force: {pod_name} has {key} = {found} in its memory, the spec says {value}"));
+            }
+            let found = file.lines().filter_map(|line| line.split_once(" = ")).find(|(found, _)| *found == key).map(|(_, text)| text);
+            if !found.is_some_and(is_same) {
+                broken.push(format!("in-force: {pod_name} would start with {key} = {found:?}, the spec says {value}"));
+            }
+        }
+    }
+    broken
+}
+
+/// The rendered configuration that a pod mounts.
+pub async fn configuration_of(lab: &Lab, pod: &Pod, prefix: &str, file: &str) -> String {
+    let volumes = pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).unwrap_or_default();
+    let sources = volumes.iter().filter_map(|volume| volume.projected.as_ref()).flat_map(|projected| projected.sources.iter().flatten());
+    let mut names = sources.filter_map(|source| source.config_map.as_ref()).map(|map| map.name.clone());
+    let Some(name) = names.find(|name| name.starts_with(prefix)) else { return String::new() };
+    let config_map = lab.api::<ConfigMap>().get_opt(&name).await.ok().flatten();
+    config_map.and_then(|map| map.data).and_then(|data| data.get(file).cloned()).unwrap_or_default()
+}
+
 /// `used-tickets-go`: no ticket to found is left on a pod of a founded cluster.
 pub fn left_tickets(state: &EndState) -> Vec<String> {
     let pointer = "/metadata/annotations/doris-operator.dev~1ticket";
@@ -300,7 +343,7 @@ pub async fn quiet(lab: &Lab, name: &str) -> Vec<String> {
     tokio::time::sleep(QUIET).await;
     let mut broken: Vec<String> =
         lab.writes().split_off(writes).into_iter().map(|write| format!("quiet: {write} in a ready cluster")).collect();
-    let statements = lab.faults.log().split_off(steps).into_iter().filter(|step| step.starts_with("SQL"));
+    let statements = lab.faults.log().split_off(steps).into_iter().filter(|step| step.starts_with("SQL") || step.starts_with("HTTP"));
     let changing = statements.filter(|step| !is_asking(step));
     broken.extend(changing.map(|statement| format!("quiet: {statement} in a ready cluster")));
     if !lab.cluster("default", name).await.as_ref().is_some_and(is_ready) {

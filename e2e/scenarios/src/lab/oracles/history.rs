@@ -68,6 +68,9 @@ pub(super) struct History {
     services: BTreeSet<(String, String)>,
     claims_lost: BTreeSet<String>,
     leaving: Leaving,
+    /// Text of each configuration as it was seen last, and keys that were changed in it: name of the ConfigMap and key.
+    configurations: BTreeMap<(String, String), String>,
+    rewritten: BTreeSet<(String, String)>,
     /// Objects that are no secrets, as text, with what they are.
     texts: BTreeSet<(String, String)>,
     /// Clusters whose tables may be away during a restart, or where somebody overrode that.
@@ -128,6 +131,7 @@ impl History {
             }
             ("StatefulSet", Some(cluster)) => self.leaving.set((key.0.clone(), cluster.clone()), &object, deleted),
             ("DorisCluster", _) => self.leaving.spec(key.clone(), &object, deleted),
+            ("ConfigMap", Some(_)) if key.1.contains("-conf-") && !deleted => self.configuration(&key, &object),
             ("Service", _) if deleted => {
                 self.services.remove(&key);
             }
@@ -202,6 +206,21 @@ impl History {
     /// What is known of members that leave.
     pub fn leaving(&mut self) -> &mut Leaving {
         &mut self.leaving
+    }
+
+    fn configuration(&mut self, name: &(String, String), object: &DynamicObject) {
+        let data = object.data.get("data").and_then(Value::as_object);
+        let text = data.and_then(|data| data.values().next()).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let before = self.configurations.insert(name.clone(), text.clone()).unwrap_or_else(|| text.clone());
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+        let changed = lines(&before).symmetric_difference(&lines(&text)).cloned().collect::<Vec<_>>();
+        let keys = changed.iter().filter_map(|line| line.split_once(" = ")).map(|(key, _)| (name.1.clone(), key.to_owned()));
+        self.rewritten.extend(keys);
+    }
+
+    /// Keys that were changed in a configuration while its name stayed.
+    pub fn rewritten(&self) -> &BTreeSet<(String, String)> {
+        &self.rewritten
     }
 
     /// First labels of the members' own names, without the cluster's domain.
