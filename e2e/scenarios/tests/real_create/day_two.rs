@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use doris_api::DorisCluster;
 use doris_api::conditions::reason;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
 use kube::api::ListParams;
 use scenarios::demo::progress::is_ready;
@@ -83,6 +83,25 @@ fn a_change_restarts_every_pod_once_and_the_master_last() {
         assert!(before.iter().all(|(name, uid)| after.get(name).is_some_and(|new| new != uid)), "{before:?} {after:?}");
         assert_eq!(in_order_of_age(&place).await, expected_order(&master));
         assert_eq!(done.status.and_then(|status| status.operation), None);
+        controller.stop().await.expect("an end");
+    });
+}
+
+#[test]
+fn a_backend_leaves_empty_and_its_volume_stays() {
+    run("scale_in", async |place| {
+        let mut four = spec("2.1.7");
+        four["be"]["replicas"] = json!(4);
+        let controller = Box::pin(begun(&place, &four)).await;
+        let before = uids(&place).await;
+        let done = Box::pin(changed(&place, spec("2.1.7"))).await;
+        let mut expected = before;
+        expected.remove("demo-be-3");
+        assert_eq!(uids(&place).await, expected, "one pod went, the others were left alone");
+        let backends = done.status.and_then(|status| status.be).expect("backends are counted");
+        assert_eq!((backends.desired, backends.registered, backends.alive), (3, 3, 3));
+        let claim = place.api::<PersistentVolumeClaim>().get_opt("data-demo-be-3").await.expect("an answer");
+        assert!(claim.is_some(), "scaleIn.volumes is Retain");
         controller.stop().await.expect("an end");
     });
 }

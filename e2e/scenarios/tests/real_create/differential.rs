@@ -160,7 +160,10 @@ fn repaired_drift_is_answered_alike() {
 #[test]
 fn foreign_fields_are_answered_alike() {
     compare("same-foreign", async |lab: &Lab| {
-        created(lab, "same-foreign", basic("2.1.7")).await;
+        // What is marked is not restarted: a replay has no kubelets to stop and start members in step with it.
+        let mut spec = basic("2.1.7");
+        spec["update"] = json!({"strategy": "OnDelete"});
+        created(lab, "same-foreign", spec.clone()).await;
         let gitops = PatchParams::apply("gitops");
         for kind @ (group, version, kind_name) in KINDS {
             for name in owned(lab, kind).await {
@@ -175,7 +178,6 @@ fn foreign_fields_are_answered_alike() {
             }
         }
         tokio::time::sleep(SOON).await;
-        let mut spec = basic("2.1.7");
         spec["be"]["labels"] = json!({"tier": "hot"});
         spec["podDisruptionBudget"] = json!({"backendsAway": 0});
         lab.apply(&cluster("same-foreign", spec)).await.expect("applied");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use doris_api::{Component, names};
-use k8s_openapi::api::core::v1::{Event, Pod, Secret};
+use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::ResourceExt as _;
 use kube::api::ListParams;
@@ -61,8 +61,10 @@ fn controller_runs_with_exactly_its_own_role() {
         let controller = place.start_controller("one").await.expect("a controller");
         let mut spec = basic("2.1.7");
         spec["broker"] = json!({"name": BROKER, "replicas": 1});
-        place.apply(&cluster("demo", spec)).await.expect("applied");
+        spec["fe"]["observers"] = json!(1);
+        place.apply(&cluster("demo", spec.clone())).await.expect("applied");
         place.until_ready("demo").await;
+        an_observer_leaves(&place, spec).await;
         for child in children(&place, "demo").await {
             child.edit().await;
             place
@@ -106,6 +108,17 @@ async fn a_secret_is_missing(place: &Place<'_>) {
             .any(|event| event.reason.as_deref() == Some("SecretMissing"))
     };
     place.until_so("an Event tells of the missing Secret", told).await;
+}
+
+/// A member goes, and its volume with it.
+async fn an_observer_leaves(place: &Place<'_>, mut spec: serde_json::Value) {
+    spec["fe"]["observers"] = json!(0);
+    spec["scaleIn"] = json!({"volumes": "Delete"});
+    place.apply(&cluster("demo", spec)).await.expect("applied");
+    let claims = place.api::<PersistentVolumeClaim>();
+    let claim = names::claim("demo", Component::FeObserver, names::FE_META_VOLUME, 0);
+    place.until_so("its claim is gone", async || claims.get_opt(&claim).await.expect("an answer").is_none()).await;
+    place.until_ready("demo").await;
 }
 
 /// Policies, budgets and a whole component are taken out of the spec.

@@ -189,7 +189,8 @@ impl Model {
         }
     }
 
-    /// `drop-leaves-majority`: when a follower is dropped, those that stay registered and serve are a majority of what stays.
+    /// `drop-leaves-majority`: when a follower is dropped, those that stay registered and serve are a majority of what stays. Before
+    /// 3.0 it leaves the group first: a master that stays behind without a majority hangs at that statement, and its rows stay.
     fn drops(&mut self, running: &[&FrontendFacts]) {
         self.voters.retain(|process, _| running.iter().any(|fe| fe.start.process == *process));
         for master in running.iter().filter(|fe| fe.says_master && fe.ready) {
@@ -198,6 +199,17 @@ impl Model {
             let serving = voters.iter().filter(|host| running.iter().any(|fe| fe.ready && fe.start.fqdn == **host)).count();
             let before = self.voters.insert(master.start.process, voters.clone()).unwrap_or_default();
             let dropped: Vec<&String> = before.difference(&voters).collect();
+            for host in
+                master.running.iter().filter_map(|statement| dropped_follower(&statement.text)).filter(|host| voters.contains(*host))
+            {
+                let serves = |voter: &&String| *voter != host && running.iter().any(|fe| fe.ready && fe.start.fqdn == **voter);
+                let (serving, stay) = (voters.iter().filter(serves).count(), voters.len() - 1);
+                if serving * 2 <= stay {
+                    self.broken.insert(format!(
+                        "drop-leaves-majority: {host} is being dropped, and {serving} of the {stay} followers that stay serve"
+                    ));
+                }
+            }
             if !dropped.is_empty() && serving * 2 <= voters.len() {
                 self.broken.insert(format!(
                     "drop-leaves-majority: {} was dropped, and {serving} of the {} followers that stay serve",
@@ -239,6 +251,12 @@ impl Model {
             }
         }
     }
+}
+
+/// Host of the follower that a statement drops.
+fn dropped_follower(text: &str) -> Option<&str> {
+    let address = text.strip_prefix("ALTER SYSTEM DROP FOLLOWER \"")?.split('"').next()?;
+    address.rsplit_once(':').map(|(host, _)| host)
 }
 
 #[cfg(test)]
