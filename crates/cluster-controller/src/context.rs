@@ -26,7 +26,7 @@ use crate::act::identity::Stored;
 use crate::build::OldBudget;
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
-use crate::round::{AccountsMemory, OperationMemory, RollMemory, ScaleMemory};
+use crate::round::{AccountsMemory, OperationMemory, RollMemory, ScaleMemory, UpgradeMemory};
 use crate::safety::SafetyMetrics;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
@@ -75,6 +75,8 @@ pub struct SetView {
     pub revision: Option<String>,
     /// Requests to restart that its template carries.
     pub restarts: BTreeMap<String, String>,
+    /// Image that its template was made with, as far as that is ours.
+    pub build: Option<String>,
 }
 
 impl SetView {
@@ -85,11 +87,13 @@ impl SetView {
         let template = set.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref());
         let annotations = template.and_then(|metadata| metadata.annotations.as_ref()).into_iter().flatten();
         let is_request = |key: &str| key == labels::RESTART || key.starts_with(labels::RESTART_PREFIX);
+        let build = set.metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::BUILD)).cloned();
         Self {
             stamp: Stamp::of(set),
             replicas,
             revision: status.and_then(|status| status.update_revision.clone()),
             restarts: annotations.filter(|(key, _)| is_request(key)).map(|(key, value)| (key.clone(), value.clone())).collect(),
+            build,
         }
     }
 }
@@ -147,6 +151,8 @@ pub struct Memory {
     pub refusal: crate::round::RefusalMemory,
     /// The scale in under way.
     pub scaling: ScaleMemory,
+    /// The change of version that is wanted or under way.
+    pub upgrade: UpgradeMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }

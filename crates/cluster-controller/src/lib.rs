@@ -14,6 +14,7 @@ pub mod identity;
 pub mod observe;
 pub mod plan;
 pub mod program;
+pub mod release;
 pub mod report;
 pub mod round;
 pub mod safety;

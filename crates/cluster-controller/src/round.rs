@@ -11,6 +11,7 @@ mod replacing;
 mod rolling;
 mod scaling;
 mod sweep;
+mod upgrade;
 mod volumes;
 mod workers;
 
@@ -23,6 +24,7 @@ pub use accounts::AccountsMemory;
 pub use operation::OperationMemory;
 pub use rolling::RollMemory;
 pub use scaling::ScaleMemory;
+pub use upgrade::UpgradeMemory;
 
 use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster, names, ports};
@@ -94,6 +96,7 @@ impl<'a> Round<'a> {
         let Some(given) = self.given_passwords().await? else { return Ok(()) };
         let Some(stored) = self.identity(&given).await? else { return Ok(()) };
         self.facts.identity = Some(stored.identity.clone());
+        let stored = self.settle_builds(stored).await?;
         self.apply(&stored.identity, Stage::Frontends).await?;
         // What cannot be deleted holds nothing up; it is told at the end.
         let swept = self.sweep().await;
@@ -193,7 +196,8 @@ impl<'a> Round<'a> {
         }
         let outdated = self.outdated_pods();
         let is_told = |finding: &Finding| {
-            [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED, reason::BLOCKED].contains(&finding.reason)
+            [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED, reason::BLOCKED, reason::UPGRADING]
+                .contains(&finding.reason)
         };
         if !outdated.is_empty() && !self.facts.waits.iter().chain(&self.facts.stalls).any(is_told) {
             let message = format!(

@@ -36,6 +36,8 @@ pub struct MemberPod {
     pub ready: bool,
     /// Revision of its StatefulSet that it was made from.
     pub revision: Option<String>,
+    /// Image of the member's container, as the pod asks for it.
+    pub image: Option<String>,
     /// When the container last started.
     pub started_at: Option<Timestamp>,
     /// How often the container was restarted.
@@ -114,6 +116,7 @@ pub(crate) mod fixtures {
             running: true,
             ready: false,
             revision: None,
+            image: None,
             started_at: Some(Timestamp::UNIX_EPOCH),
             restarts: 0,
             ended: None,

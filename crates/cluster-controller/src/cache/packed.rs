@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use k8s_openapi::api::core::v1::{ContainerStatus, PersistentVolumeClaim, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, PersistentVolumeClaim, Pod, PodSpec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -32,8 +32,11 @@ pub fn slim_pod(mut pod: Pod) -> Packed<Pod> {
     if let Some(spec) = &mut pod.spec {
         let volumes = spec.volumes.take().unwrap_or_default();
         let node_name = spec.node_name.take();
+        let image = |container: Container| Container { name: container.name, image: container.image, ..Container::default() };
+        let containers = std::mem::take(&mut spec.containers).into_iter().map(image).collect();
         *spec = PodSpec {
             node_name,
+            containers,
             volumes: Some(volumes.into_iter().filter(|volume| volume.persistent_volume_claim.is_some()).collect()),
             ..PodSpec::default()
         };
@@ -81,7 +84,7 @@ mod tests {
         assert_eq!(kept["metadata"], json!({"name": "p", "uid": "u", "labels": {"a": "b"}, "annotations": {"c": "d"}}));
         assert_eq!(
             kept["spec"],
-            json!({"containers": [], "nodeName": "n", "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-p"}}]})
+            json!({"containers": [{"name": "main", "image": "i"}], "nodeName": "n", "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "data-p"}}]})
         );
         let container = json!({"image": "i", "imageID": "x", "name": "main", "ready": true, "restartCount": 1});
         assert_eq!(kept["status"], json!({"podIP": "10.0.0.1", "containerStatuses": [container]}));

@@ -239,7 +239,7 @@ impl Round<'_> {
     }
 
     /// What each backend and compute node is, by its pod: Doris does not tell of a dead one.
-    fn roles(&self) -> BTreeMap<String, NodeRole> {
+    pub(in crate::round) fn roles(&self) -> BTreeMap<String, NodeRole> {
         let of = |component, role| self.facts.seen.of(component).iter().map(move |pod| (pod.fqdn.clone(), role));
         of(Component::Be, NodeRole::Mix).chain(of(Component::Cn, NodeRole::Computation)).collect()
     }

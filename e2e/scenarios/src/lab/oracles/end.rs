@@ -25,7 +25,7 @@ pub fn is_asking(step: &str) -> bool {
 }
 
 /// Fields whose values follow from time or chance.
-const VOLATILE: [&str; 38] = [
+const VOLATILE: [&str; 39] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -64,6 +64,8 @@ const VOLATILE: [&str; 38] = [
     "since",
     "selfLink",
     "message",
+    // Who is elected after a restart.
+    "master",
 ];
 
 /// A state, without what time and chance decide.
@@ -251,6 +253,10 @@ pub fn truth(lab: &Lab, cluster: &DorisCluster) -> Vec<String> {
     let leader = master.start.fqdn.split('.').next();
     if status.master.as_deref() != leader {
         broken.push(format!("truthful: status names {:?} as master, it is {leader:?}", status.master));
+    }
+    let balance = ["disable_balance", "disable_colocate_balance", "disable_tablet_scheduler"];
+    for setting in lab.world.live_settings().into_iter().filter(|setting| balance.contains(&setting.key.as_str())) {
+        broken.push(format!("switches-restored: {} is {} on {} although nothing is under way", setting.key, setting.value, setting.fqdn));
     }
     for condition in &status.conditions {
         let wanted = match condition.type_.as_str() {
