@@ -8,6 +8,8 @@ mod back;
 mod help;
 #[path = "upgrade/order.rs"]
 mod order;
+#[path = "upgrade/preflight.rs"]
+mod preflight;
 #[path = "upgrade/refused.rs"]
 mod refused;
 #[path = "upgrade/stops.rs"]

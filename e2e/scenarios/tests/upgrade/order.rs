@@ -89,3 +89,20 @@ async fn a_follower_killed_while_backends_are_upgraded_comes_back_at_the_old_ver
     all_run(&lab, "3.0.3");
     assert_eq!(lab.broken_rules(), Vec::<String>::new());
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_3_0_wrote_the_metadata_4_0_waits_for_an_image_of_it_on_every_frontend() {
+    let spec = hasty(basic("2.1.7"));
+    let (lab, _controller) = ready(&spec).await;
+    let generation = apply(&lab, at(&spec, "3.0.3")).await;
+    until_done(&lab, generation).await;
+    let generation = apply(&lab, at(&spec, "4.0.1")).await;
+    let message = crate::help::until_blocked(&lab).await;
+    assert!(message.contains("no image of the metadata that is newer than the upgrade to 3.0"), "{message}");
+    // A master makes one as it starts.
+    let master = lab.master_pod("demo").expect("one master");
+    lab.api::<Pod>().delete(&master, &DeleteParams::default()).await.expect("the pod is deleted");
+    until_done(&lab, generation).await;
+    all_run(&lab, "4.0.1");
+    assert_eq!(lab.broken_rules(), Vec::<String>::new());
+}
