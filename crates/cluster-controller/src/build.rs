@@ -2,6 +2,7 @@
 //! on what is running, so the same input gives the same bytes.
 
 mod budget;
+mod claim;
 mod config;
 mod config_map;
 mod container;
@@ -18,7 +19,8 @@ mod stateful_set;
 mod volume;
 
 pub use budget::{budget, budget_api_version};
-pub use config::{Rendered, is_live_key, render};
+pub use claim::{ClaimShape, asked_size, bytes, claims_of, wanted_claims};
+pub use config::{Rendered, disk_path, is_live_key, render};
 pub use config_map::{config_revision, gate, scripts, scripts_name};
 pub use context::{BuildError, Context, IdentityFacts};
 pub use inventory::{Inventory, inventory};

@@ -23,10 +23,10 @@ use kube::{Client, Resource as _};
 use tokio::time::Instant;
 
 use crate::act::identity::Stored;
-use crate::build::OldBudget;
+use crate::build::{ClaimShape, OldBudget, claims_of};
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
-use crate::round::{AccountsMemory, OperationMemory, RollMemory, ScaleMemory};
+use crate::round::{AccountsMemory, GrowthMemory, OperationMemory, RollMemory, ScaleMemory};
 use crate::safety::SafetyMetrics;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
@@ -75,6 +75,10 @@ pub struct SetView {
     pub revision: Option<String>,
     /// Requests to restart that its template carries.
     pub restarts: BTreeMap<String, String>,
+    /// Its claim templates.
+    pub claims: Vec<ClaimShape>,
+    /// It is being deleted.
+    pub leaving: bool,
 }
 
 impl SetView {
@@ -90,6 +94,8 @@ impl SetView {
             replicas,
             revision: status.and_then(|status| status.update_revision.clone()),
             restarts: annotations.filter(|(key, _)| is_request(key)).map(|(key, value)| (key.clone(), value.clone())).collect(),
+            claims: claims_of(set),
+            leaving: set.metadata.deletion_timestamp.is_some(),
         }
     }
 }
@@ -147,6 +153,8 @@ pub struct Memory {
     pub refusal: crate::round::RefusalMemory,
     /// The scale in under way.
     pub scaling: ScaleMemory,
+    /// Volumes that grow.
+    pub growth: GrowthMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }

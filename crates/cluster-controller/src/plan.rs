@@ -8,5 +8,7 @@ pub mod pruning;
 pub mod replacing;
 pub mod rolling;
 pub mod scaling;
+pub mod storage;
+pub mod suspension;
 pub mod volumes;
 pub mod workers;

@@ -56,6 +56,8 @@ pub struct Facts {
     pub operation: Option<OperationStatus>,
     /// Overrides of safety rules that were used.
     pub overrides: Vec<OverrideStatus>,
+    /// The spec suspends the cluster: whether every member is stopped.
+    pub suspended: Option<bool>,
 }
 
 /// The whole part of the status that the cluster-controller owns.

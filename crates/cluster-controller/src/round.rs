@@ -10,6 +10,8 @@ mod refusal;
 mod replacing;
 mod rolling;
 mod scaling;
+mod storage;
+mod suspension;
 mod sweep;
 mod volumes;
 mod workers;
@@ -27,6 +29,7 @@ pub use scaling::ScaleMemory;
 use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster, names, ports};
 use doris_client::FrontendTarget;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use tokio::time::Instant;
 
 use crate::act::children::{self, Stage};
@@ -44,6 +47,7 @@ use crate::view::MemberPod;
 pub use proof::ProofMemory;
 pub use refusal::RefusalMemory;
 pub use replacing::ReplaceMemory;
+pub use storage::GrowthMemory;
 
 /// A reconcile under way.
 pub struct Round<'a> {
@@ -59,6 +63,10 @@ pub struct Round<'a> {
     claims: Vec<scaling::ClaimView>,
     /// Components with members that leave.
     leaving: BTreeSet<Component>,
+    /// The cluster's claims, by name.
+    claim_objects: BTreeMap<String, Arc<PersistentVolumeClaim>>,
+    /// What sets are built with.
+    laid: storage::Laid,
     /// What was found so far.
     pub facts: Facts,
 }
@@ -75,6 +83,8 @@ impl<'a> Round<'a> {
             entered_by: Candidate::Operator,
             claims: Vec::new(),
             leaving: BTreeSet::new(),
+            claim_objects: BTreeMap::new(),
+            laid: storage::Laid::default(),
             facts: Facts::default(),
         }
     }
@@ -94,6 +104,10 @@ impl<'a> Round<'a> {
         let Some(given) = self.given_passwords().await? else { return Ok(()) };
         let Some(stored) = self.identity(&given).await? else { return Ok(()) };
         self.facts.identity = Some(stored.identity.clone());
+        if self.suspend_or_resume(&stored, &given).await? {
+            return Ok(());
+        }
+        self.lay_out(&stored.identity);
         self.apply(&stored.identity, Stage::Frontends).await?;
         // What cannot be deleted holds nothing up; it is told at the end.
         let swept = self.sweep().await;
@@ -101,6 +115,7 @@ impl<'a> Round<'a> {
             Phase::Unfounded | Phase::Founding { .. } => self.found(&stored, &given).await?,
             Phase::Founded { .. } => self.tend(&stored, &given).await?,
         }
+        self.tend_volumes(&stored.identity).await?;
         self.retire().await?;
         self.tell_of_volumes();
         self.tell_of_pods();
@@ -120,16 +135,18 @@ impl<'a> Round<'a> {
 
     fn see_pods(&mut self) {
         let pods: Vec<_> = self.ctx.caches.pods.of(self.key).values().map(|pod| pod.open()).collect();
-        let claims = self.ctx.caches.claims.of(self.key).into_iter().map(|(name, claim)| (name, Arc::new(claim.open()))).collect();
+        self.claim_objects = self.ctx.caches.claims.of(self.key).into_iter().map(|(name, claim)| (name, Arc::new(claim.open()))).collect();
         let place = Place { cluster: &self.key.name, namespace: &self.key.namespace, domain: &self.cluster.spec.cluster_domain };
-        self.facts.seen.pods = pods::members(place, &pods, &claims);
-        self.claims = scaling::ClaimView::all(&claims);
+        self.facts.seen.pods = pods::members(place, &pods, &self.claim_objects);
+        self.claims = scaling::ClaimView::all(&self.claim_objects);
+        self.see_worn_out_pods();
     }
 
     /// Applies the objects of a stage and reports what the server refuses.
     async fn apply(&mut self, identity: &Identity, stage: Stage) -> Result<(), Error> {
         let kept = self.kept(identity);
-        children::apply(self.ctx, self.cluster, self.key, identity, stage, &kept, &mut self.memory.applied).await
+        let cluster = self.laid.in_force.as_deref().unwrap_or(self.cluster);
+        children::apply(self.ctx, cluster, self.key, identity, stage, &kept, &self.laid.standing, &mut self.memory.applied).await
     }
 
     /// Pods that each component keeps: what its set has now, and what its members need. Only a scale in takes some away.
@@ -176,7 +193,9 @@ impl<'a> Round<'a> {
         for (component, pods) in &self.facts.seen.pods {
             let revision = sets.get(&names::set(&self.key.name, *component)).and_then(|set| set.revision.clone());
             outdated.extend(
-                pods.iter().filter(|pod| revision.is_some() && !pod.deleting && pod.revision != revision).map(|pod| pod.name.clone()),
+                pods.iter()
+                    .filter(|pod| !pod.deleting && (pod.worn_out.is_some() || revision.is_some() && pod.revision != revision))
+                    .map(|pod| pod.name.clone()),
             );
         }
         outdated
@@ -193,7 +212,8 @@ impl<'a> Round<'a> {
         }
         let outdated = self.outdated_pods();
         let is_told = |finding: &Finding| {
-            [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED, reason::BLOCKED].contains(&finding.reason)
+            [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED, reason::BLOCKED, reason::ADDING_DISK]
+                .contains(&finding.reason)
         };
         if !outdated.is_empty() && !self.facts.waits.iter().chain(&self.facts.stalls).any(is_told) {
             let message = format!(

@@ -1,5 +1,6 @@
 //! What the plans see of a member's pod: the few facts of a Pod object that decide something.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use doris_api::member::{Inspection, Ticket, exit};
@@ -34,8 +35,14 @@ pub struct MemberPod {
     pub running: bool,
     /// Kubernetes' readiness.
     pub ready: bool,
+    /// When the pod was made.
+    pub made_at: Option<Timestamp>,
+    /// Names of its volumes that are claims, and of the claims.
+    pub volumes: BTreeMap<String, String>,
     /// Revision of its StatefulSet that it was made from.
     pub revision: Option<String>,
+    /// Why only a pod made anew goes on, whatever its revision.
+    pub worn_out: Option<String>,
     /// When the container last started.
     pub started_at: Option<Timestamp>,
     /// How often the container was restarted.
@@ -113,7 +120,10 @@ pub(crate) mod fixtures {
             deleting: false,
             running: true,
             ready: false,
+            made_at: None,
+            volumes: std::collections::BTreeMap::new(),
             revision: None,
+            worn_out: None,
             started_at: Some(Timestamp::UNIX_EPOCH),
             restarts: 0,
             ended: None,

@@ -7,7 +7,9 @@ use std::time::Instant;
 use scenarios::lab::Lab;
 use scenarios::lab::plans::{Outcome, Plan, plans, run};
 use scenarios::lab::sabotage::Bug;
-use scenarios::lab::workloads::{CHANGE_PASSWORDS, CREATE, LOSE_FRONTEND_VOLUME, ROLL, SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS, Workload};
+use scenarios::lab::workloads::{
+    ADD_DISK, CHANGE_PASSWORDS, CREATE, LOSE_FRONTEND_VOLUME, ROLL, SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS, SUSPEND, VOLUME_GROWTH, Workload,
+};
 
 const THREADS: usize = 2;
 
@@ -72,6 +74,21 @@ fn crash_anywhere_scale_in() {
 #[test]
 fn crash_anywhere_scale_in_of_frontends() {
     crash_anywhere(SCALE_IN_FRONTENDS);
+}
+
+#[test]
+fn crash_anywhere_volume_growth() {
+    crash_anywhere(VOLUME_GROWTH);
+}
+
+#[test]
+fn crash_anywhere_add_disk() {
+    crash_anywhere(ADD_DISK);
+}
+
+#[test]
+fn crash_anywhere_suspend() {
+    crash_anywhere(SUSPEND);
 }
 
 fn crash_anywhere(workload: Workload) {

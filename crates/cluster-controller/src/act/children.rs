@@ -1,7 +1,7 @@
 //! The objects that a cluster consists of: built from the spec, applied when they differ from
 //! what was applied, and otherwise only compared with the cache.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use controller_kit::apply::{Child, key_of};
@@ -9,7 +9,7 @@ use doris_api::{Component, DorisCluster, labels, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Api, ResourceExt as _};
 
-use crate::build::{self, IdentityFacts, SetInput};
+use crate::build::{self, ClaimShape, IdentityFacts, SetInput};
 use crate::cache::{ClusterKey, Stamp};
 use crate::context::{Context, SetView, Stamped};
 use crate::error::Error;
@@ -30,6 +30,17 @@ pub struct AppliedMemory {
     in_place: BTreeMap<String, (u64, Stamp)>,
 }
 
+/// Where what is there decides about a set, and not the spec.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Claim templates by component.
+    pub claims: BTreeMap<Component, Vec<ClaimShape>>,
+    /// Pods by component.
+    pub replicas: BTreeMap<Component, i32>,
+    /// Disks of backends, those in force and those that are about to be.
+    pub disks: BTreeSet<String>,
+}
+
 /// Applies the objects of a stage.
 pub async fn apply(
     ctx: &Context,
@@ -38,6 +49,7 @@ pub async fn apply(
     identity: &Identity,
     stage: Stage,
     kept: &Kept,
+    standing: &Standing,
     memory: &mut AppliedMemory,
 ) -> Result<(), Error> {
     let facts = IdentityFacts {
@@ -45,11 +57,12 @@ pub async fn apply(
         cluster_id: identity.cluster_id().filter(|id| !id.is_empty()).map(str::to_owned),
         epoch: identity.epoch,
         had_data: identity.backends.keys().filter_map(|fqdn| fqdn.split('.').next()).map(str::to_owned).collect(),
+        fresh: fresh_roots(&standing.disks, identity),
     };
     let mut built = build::Context::new(cluster, facts, ctx.kubernetes_minor).map_err(|error| Error::Build(error.to_string()))?;
     built.operator_namespace.clone_from(&ctx.operator_namespace);
     built.restarts = Component::ALL.into_iter().map(|component| (component, restarts(ctx, cluster, key, component))).collect();
-    let mut writer = Writer { ctx, key, kept, memory };
+    let mut writer = Writer { ctx, key, kept, standing, memory };
     match stage {
         Stage::Frontends => frontends(&built, identity, &mut writer).await,
         Stage::Workers => workers(&built, &mut writer).await,
@@ -98,6 +111,11 @@ async fn workers(built: &build::Context<'_>, writer: &mut Writer<'_>) -> Result<
 /// Pods that components have at least, whatever the spec asks for.
 pub type Kept = BTreeMap<Component, i32>;
 
+/// Pods that a cluster has when it runs: what the spec asks for, and those of members that are on record.
+pub fn wanted_replicas(cluster: &DorisCluster, identity: &Identity, component: Component) -> i32 {
+    cluster.spec.replicas(component).max(known_members(&cluster.name_any(), identity, component))
+}
+
 /// How many pods it takes to run every follower or backend that the identity knows. A cluster on kept volumes starts
 /// with all followers that are registered: fewer could never elect a master. A backend that is a member keeps its pod
 /// until it has been emptied: with the pod would go replicas, perhaps the last ones.
@@ -114,11 +132,23 @@ pub fn known_members(cluster: &str, identity: &Identity, component: Component) -
     ordinals.max().map_or(0, |highest| i32::try_from(highest).unwrap_or(i32::MAX).saturating_add(1))
 }
 
+/// Storage roots that a backend with data was never seen with: they were added, and are empty.
+fn fresh_roots(disks: &BTreeSet<String>, identity: &Identity) -> Vec<String> {
+    let of_backend = |host: &String| {
+        let pod = host.split('.').next().unwrap_or_default().to_owned();
+        let used = identity.disks.get(host);
+        let new = disks.iter().filter(move |disk| used.is_some_and(|used| !used.contains(*disk)));
+        new.map(move |disk| format!("{pod} {}", build::disk_path(disk)))
+    };
+    identity.backends.keys().flat_map(of_backend).collect()
+}
+
 /// Writes the objects of one cluster.
 struct Writer<'a> {
     ctx: &'a Context,
     key: &'a ClusterKey,
     kept: &'a Kept,
+    standing: &'a Standing,
     memory: &'a mut AppliedMemory,
 }
 
@@ -137,7 +167,9 @@ impl Writer<'_> {
                 _ => self.place(&build::OldBudget::from(budget)).await?,
             }
         }
-        let input = SetInput { replicas, config: config.name_any(), scripts: build::scripts_name(&built.name) };
+        let replicas = self.standing.replicas.get(&component).copied().unwrap_or(replicas);
+        let claims = self.standing.claims.get(&component).cloned().unwrap_or_default();
+        let input = SetInput { replicas, config: config.name_any(), scripts: build::scripts_name(&built.name), claims };
         let set = build::stateful_set(built, component, &input).map_err(|error| Error::Build(error.to_string()))?;
         self.place_set(&set).await
     }

@@ -17,6 +17,8 @@ pub struct IdentityFacts {
     pub epoch: u64,
     /// Pods of backends whose volumes are known to hold data: empty ones are not started on.
     pub had_data: Vec<String>,
+    /// Storage roots that are known to be new, as `pod path`: they may be empty all the same.
+    pub fresh: Vec<String>,
 }
 
 /// An object that can't be built from this spec.

@@ -77,7 +77,7 @@ mod tests {
             let cluster = cluster(&spec);
             let context = context(&cluster);
             let found = inventory(&context, &BTreeSet::new());
-            let set = SetInput { replicas: 1, config: "c".into(), scripts: "s".into() };
+            let set = SetInput { replicas: 1, config: "c".into(), scripts: "s".into(), claims: Vec::new() };
             let all = components(&cluster.spec);
             let each = |name: &dyn Fn(Component) -> Vec<String>| all.iter().flat_map(|one| name(*one)).collect::<BTreeSet<_>>();
             assert_eq!(found.sets, each(&|one| vec![stateful_set(&context, one, &set).expect("a set").name_any()]));

@@ -11,6 +11,7 @@ pub mod logs;
 mod model;
 mod probe;
 mod rolls;
+mod volumes;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

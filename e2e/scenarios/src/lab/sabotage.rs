@@ -81,11 +81,13 @@ pub enum Bug {
     DropWithData,
     /// A member is registered that the spec does not ask for.
     AddBeyondSpec,
+    /// Backends are stopped while frontends run.
+    BackendsStoppedFirst,
 }
 
 impl Bug {
     /// Every bug, with the rule that has to catch it.
-    pub const ALL: [(Self, &'static str); 28] = [
+    pub const ALL: [(Self, &'static str); 29] = [
         (Self::TicketBeforeRecord, "found-on-record"),
         (Self::TicketForAnotherPod, "ticket-names-pod"),
         (Self::AddByServiceName, "own-name"),
@@ -114,6 +116,7 @@ impl Bug {
         (Self::LowerBeforeDrop, "row-before-pod"),
         (Self::DropWithData, "dropped-empty"),
         (Self::AddBeyondSpec, "asked-for"),
+        (Self::BackendsStoppedFirst, "backends-stop-last"),
     ];
 
     /// Does it, in a laboratory where a cluster `demo` is created.
@@ -215,8 +218,17 @@ impl Bug {
             Self::LowerBeforeDrop => lower_before_drop(lab).await,
             Self::DropWithData => drop_with_data(lab).await,
             Self::AddBeyondSpec => add_beyond_spec(lab).await,
+            Self::BackendsStoppedFirst => stop_backends_first(lab).await,
         }
     }
+}
+
+/// All backends are taken away from under the frontends.
+async fn stop_backends_first(lab: &Lab) {
+    ready(lab).await;
+    let sets: Api<StatefulSet> = Api::default_namespaced(lab.client.clone());
+    let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    sets.patch("demo-be", &PatchParams::default(), &none).await.expect("the set is there");
 }
 
 /// Asks again and again until there is an answer.

@@ -8,7 +8,7 @@ use doris_client::{BackendChange, MemberAddress, Session};
 
 use super::super::Round;
 use super::gather::SCHEDULER;
-use super::{KIND, words};
+use super::words;
 use crate::act::pods;
 use crate::error::Error;
 use crate::observe::doris::Doris;
@@ -31,10 +31,10 @@ impl Round<'_> {
         let target = target_of(&step).or_else(|| told.as_ref().map(|operation| operation.target.clone()));
         self.decide(told);
         if self.is_safe_point(&step) {
-            return self.release_lease(KIND).await;
+            return self.release_lease(self.roll_kind()).await;
         }
-        let Some(fence) = self.hold_lease(KIND, target.as_deref().unwrap_or("its backends")).await? else { return Ok(()) };
-        if touches_the_member_under_work(&step) && !target.as_deref().is_some_and(|pod| self.is_written_down(KIND, pod)) {
+        let Some(fence) = self.hold_lease(self.roll_kind(), target.as_deref().unwrap_or("its backends")).await? else { return Ok(()) };
+        if touches_the_member_under_work(&step) && !target.as_deref().is_some_and(|pod| self.is_written_down(self.roll_kind(), pod)) {
             return Ok(());
         }
         let pod_of = |name: &str| members.iter().find(|member| member.name == name);
@@ -67,6 +67,8 @@ impl Round<'_> {
     fn is_safe_point(&self, step: &Step) -> bool {
         let is_under_work = self.facts.operation.as_ref().is_some_and(|operation| operation.member.is_some());
         match step {
+            // Halfway through adding a disk there is none.
+            _ if self.gets_disks().is_some() => self.facts.operation.is_none(),
             Step::Rest | Step::Held(_) | Step::Stop { .. } | Step::LetGo { .. } | Step::Blocked { .. } => true,
             Step::Wait(_) => !is_under_work,
             Step::Done { .. } => self.facts.operation.is_none(),
@@ -98,7 +100,8 @@ impl Round<'_> {
         let failed = |source| Error::Doris { what: "changing the switches of a backend", source };
         if off {
             // Where nobody else can answer, every query that is kept away fails: they end with the process, not before.
-            let keeps_queries = self.operation(KIND).and_then(|operation| operation.member).is_some_and(|known| known.keeps_queries);
+            let keeps_queries =
+                self.operation(self.roll_kind()).and_then(|operation| operation.member).is_some_and(|known| known.keeps_queries);
             let disable_query = (!keeps_queries).then_some(true);
             let change = BackendChange { disable_query, disable_load: Some(true), ..BackendChange::default() };
             return session.modify_backend(&address, &change).await.map_err(failed);

@@ -79,7 +79,9 @@ impl Round<'_> {
 
     /// What only the member under work, or only the other frontends, can tell.
     async fn ask_member_under_work(&self, members: &mut [Member], doris: &Doris, session: &mut Session) -> Result<(), Error> {
-        let Some(name) = self.operation(super::KIND).and_then(|operation| operation.member).map(|member| member.pod) else { return Ok(()) };
+        let Some(name) = self.operation(self.roll_kind()).and_then(|operation| operation.member).map(|member| member.pod) else {
+            return Ok(());
+        };
         let Some(member) = members.iter_mut().find(|member| member.name == name) else { return Ok(()) };
         let fqdn = self.fqdn(member);
         match member.component {
@@ -196,7 +198,7 @@ impl Round<'_> {
         let health =
             survey::health(session).await.map_err(|source| Error::Doris { what: "asking for the health of the tablets", source })?;
         let before: BTreeSet<u64> = self
-            .operation(super::KIND)
+            .operation(self.roll_kind())
             .and_then(|operation| operation.baseline)
             .and_then(|text| read_baseline(&text, MOST_TABLETS).ok())
             .unwrap_or_default();
@@ -229,7 +231,8 @@ fn member(cluster: &str, component: Component, ordinal: u32, pod: Option<Pod>) -
 fn view(pod: &MemberPod, revision: &str) -> Pod {
     Pod {
         uid: pod.uid.clone(),
-        outdated: pod.revision.as_deref() != Some(revision),
+        outdated: pod.revision.as_deref() != Some(revision) || pod.worn_out.is_some(),
+        worn_out: pod.worn_out.clone(),
         leaving: pod.deleting,
         running: pod.running,
         ready: pod.ready,
