@@ -5,6 +5,7 @@ mod birth;
 mod config;
 mod founded;
 mod founding;
+mod member;
 mod operation;
 mod proof;
 mod refusal;
@@ -26,9 +27,11 @@ pub use operation::OperationMemory;
 pub use rolling::RollMemory;
 pub use scaling::ScaleMemory;
 
+use controller_kit::events::{Happening, Severity};
 use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster, names, ports};
 use doris_client::FrontendTarget;
+use kube::Resource as _;
 use tokio::time::Instant;
 
 use crate::act::children::{self, Configurations, Stage};
@@ -123,6 +126,12 @@ impl<'a> Round<'a> {
     /// Something that a person has to mend.
     fn stall(&mut self, reason: &'static str, message: impl Into<String>) {
         self.facts.stalls.push(Finding::new(reason, message));
+    }
+
+    /// Tells people of something that happened.
+    async fn announce(&self, severity: Severity, reason: &str, action: &str, note: String) {
+        let happening = Happening { severity, reason: reason.to_owned(), action: action.to_owned(), note };
+        self.ctx.recorder.record(&self.cluster.object_ref(&()), &happening).await;
     }
 
     fn see_pods(&mut self) {

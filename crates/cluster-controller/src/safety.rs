@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 
+use controller_kit::clock::whole_seconds;
 use controller_kit::lease::LeaseView;
 use controller_kit::metrics::Metrics;
 use doris_api::DorisCluster;
@@ -123,7 +124,7 @@ pub fn record(used: &OverrideUse) -> OverrideStatus {
         rule: used.rule.name().to_owned(),
         value: used.value.clone(),
         step: used.step.clone(),
-        at: Some(Time(Timestamp::from_second(used.at.as_second()).unwrap_or(used.at))),
+        at: Some(Time(whole_seconds(used.at))),
     }
 }
 

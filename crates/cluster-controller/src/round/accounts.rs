@@ -9,13 +9,13 @@ mod users;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use controller_kit::events::{Happening, Severity};
+use controller_kit::events::Severity;
 use doris_api::cluster::AuthSpec;
 use doris_api::conditions::reason;
 use doris_api::{labels, names};
 use doris_client::{Error as DorisError, Login};
 use k8s_openapi::api::core::v1::SecretKeySelector;
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
 use tokio::time::Instant;
 
 use super::Round;
@@ -189,10 +189,8 @@ impl Round<'_> {
     }
 
     /// Tells people that an account has another password.
-    async fn announce(&self, note: String) {
-        let happening =
-            Happening { severity: Severity::Normal, reason: reason::PASSWORD_CHANGED.to_owned(), action: "Reconcile".to_owned(), note };
-        self.ctx.recorder.record(&self.cluster.object_ref(&()), &happening).await;
+    async fn announce_password(&self, note: String) {
+        self.announce(Severity::Normal, reason::PASSWORD_CHANGED, "Reconcile", note).await;
     }
 }
 

@@ -105,10 +105,7 @@ impl Round<'_> {
         let hosts = |component: Component| {
             let set = self.ctx.caches.sets.get(self.key, &names::set(&self.key.name, component));
             let members = members_with_volumes(claims, component, set.map(|set| set.replicas));
-            let fqdn = move |ordinal| {
-                names::member_fqdn(&self.key.name, component, ordinal, &self.key.namespace, &self.cluster.spec.cluster_domain)
-            };
-            members.into_iter().map(fqdn)
+            members.into_iter().map(move |ordinal| self.host(component, ordinal))
         };
         // Names and ids are filled in as soon as Doris tells them.
         let follower = |host| (host, KnownFrontend { name: String::new(), role: "FOLLOWER".to_owned() });

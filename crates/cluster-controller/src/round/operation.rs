@@ -3,9 +3,9 @@
 //! Every kind of operation goes through here, so that two of them never work on a cluster at once:
 //! what is written down in `status.operation` is finished, or brought to a safe point, before another begins.
 
+use controller_kit::clock::whole_seconds;
 use controller_kit::lease::{Fence, Holding, Operation};
 use doris_api::cluster::OperationStatus;
-use jiff::Timestamp;
 
 use super::Round;
 use crate::act::pods;
@@ -123,9 +123,4 @@ impl Round<'_> {
         let request = failover.requested.as_ref()?;
         Some(format!("the failover-watcher asked to work on {} first ({})", request.target, request.kind))
     }
-}
-
-/// Kubernetes keeps whole seconds; a time that is compared with one read back has no more.
-pub(super) fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }

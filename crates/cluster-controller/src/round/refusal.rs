@@ -2,11 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use controller_kit::events::{Happening, Severity};
+use controller_kit::events::Severity;
 use doris_api::conditions::reason;
 use doris_api::rules::SafetyRule;
 use doris_safety::{Blocked, Passed, Refusal};
-use kube::Resource as _;
 
 use super::Round;
 use crate::safety;
@@ -33,7 +32,7 @@ impl Round<'_> {
         self.memory.refusal.told = news;
         tracing::info!(cluster = self.key.name, %refusal, "a safety rule refuses a step");
         let note = format!("{what}: {}", sentences(&refusal.blocked));
-        self.happened(reason::BLOCKED, "Check", note).await;
+        self.announce(Severity::Warning, reason::BLOCKED, "Check", note).await;
     }
 
     /// Nothing is refused any more.
@@ -57,14 +56,9 @@ impl Round<'_> {
             self.ctx.safety.overridden(used.rule);
             let overridden: Vec<Blocked> = passed.overridden.iter().filter(|blocked| blocked.rule == used.rule).cloned().collect();
             let note = format!("{} is overridden until {} for {}: {}", used.rule, used.value, used.step, sentences(&overridden));
-            self.happened(reason::OVERRIDDEN, "Check", note).await;
+            self.announce(Severity::Warning, reason::OVERRIDDEN, "Check", note).await;
         }
         all
-    }
-
-    async fn happened(&self, reason: &str, action: &str, note: String) {
-        let happening = Happening { severity: Severity::Warning, reason: reason.to_owned(), action: action.to_owned(), note };
-        self.ctx.recorder.record(&self.cluster.object_ref(&()), &happening).await;
     }
 }
 

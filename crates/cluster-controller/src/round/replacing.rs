@@ -4,16 +4,16 @@
 
 use std::time::Duration;
 
-use controller_kit::events::{Happening, Severity};
+use controller_kit::clock::whole_seconds;
+use controller_kit::events::Severity;
 use controller_kit::lease::{Fence, Holding, Operation};
 use doris_api::cluster::FailoverMode;
 use doris_api::conditions::reason;
 use doris_api::{Component, names};
 use doris_client::{Endpoint, FrontendRole, MemberAddress, Session};
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
 use kube::api::ListParams;
-use kube::{Api, Resource as _};
 use tokio::time::Instant;
 
 use super::Round;
@@ -107,8 +107,7 @@ impl Round<'_> {
             claim_of(&self.key.name, pod)
         );
         tracing::info!(cluster = self.key.name, pod = pod.name, "a frontend that lost its metadata was dropped");
-        let happening = Happening { severity: Severity::Warning, reason: KIND.to_owned(), action: "Drop".to_owned(), note };
-        self.ctx.recorder.record(&self.cluster.object_ref(&()), &happening).await;
+        self.announce(Severity::Warning, KIND, "Drop", note).await;
         Ok(())
     }
 
@@ -121,7 +120,7 @@ impl Round<'_> {
             return Ok(None);
         }
         let known = self.memory.replacing.operation.clone().filter(|operation| operation.target == pod);
-        let started = Timestamp::from_second(self.ctx.clock.now().as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
+        let started = whole_seconds(self.ctx.clock.now());
         let operation = known.unwrap_or_else(|| Operation { kind: KIND.to_owned(), target: pod.to_owned(), started });
         match self.ctx.operations.hold(&self.key.namespace, &self.key.name, &operation).await? {
             Holding::Ours { fence, .. } => {

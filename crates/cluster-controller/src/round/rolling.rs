@@ -4,6 +4,7 @@ mod carry;
 mod gather;
 mod rules;
 
+use controller_kit::clock::whole_seconds;
 use doris_api::cluster::{MemberUnderWork, OperationStatus, UpdateStrategy};
 use doris_api::conditions::reason;
 use doris_client::Session;
@@ -13,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
 use super::Round;
-use super::operation::{Kind, ROLLING, whole_seconds};
+use super::operation::{Kind, ROLLING};
 use crate::error::Error;
 use crate::observe::doris::Doris;
 use crate::plan::rolling::{Limits, Member, Record, Scene, Step, plan};

@@ -60,7 +60,7 @@ impl Cluster {
             || &*resource.plural == "customresourcedefinitions";
         if !held && grace == 0 {
             let gone = if call.dry_run || options.dry_run { live } else { self.remove(call, resource, &live) };
-            return Ok(Deleted::Gone(gone));
+            return Ok(Deleted::Gone(if resource.is_core("pods") { with_its_time(call, resource, &gone) } else { gone }));
         }
         mark(call, resource, &live, &mut object, grace);
         if call.dry_run || options.dry_run || object == *live {
@@ -205,6 +205,13 @@ fn grace_period(resource: &Resource, live: &Value, options: &DeleteOptions) -> i
         return 0;
     }
     options.grace.or_else(|| live["spec"]["terminationGracePeriodSeconds"].as_i64()).unwrap_or(30).max(0)
+}
+
+/// A kind that may be given time is marked before it goes, though it is given none: the answer shows it, watchers never see it.
+fn with_its_time(call: &Call, resource: &Resource, gone: &Arc<Value>) -> Arc<Value> {
+    let mut object = (**gone).clone();
+    mark(call, resource, gone, &mut object, 0);
+    Arc::new(object)
 }
 
 /// Sets or shortens the deletion's time.

@@ -64,7 +64,7 @@ impl Round<'_> {
         .await?;
         self.memory.accounts.patience.forget(OPERATOR_USER);
         let secret = names::identity(&self.key.name);
-        self.announce(format!("the operator's own account has a new password, in key operator.current of Secret {secret}")).await;
+        self.announce_password(format!("the operator's own account has a new password, in key operator.current of Secret {secret}")).await;
         Ok(())
     }
 

@@ -48,7 +48,7 @@ impl Round<'_> {
             return Ok(());
         }
         self.store(stored, |accounts| accounts.admin_applied = Some(password)).await?;
-        self.announce(format!("admin has the password of {}", self.place_of_admin())).await;
+        self.announce_password(format!("admin has the password of {}", self.place_of_admin())).await;
         Ok(())
     }
 
@@ -145,7 +145,7 @@ impl Round<'_> {
         })
         .await?;
         if is_news {
-            self.announce(format!("root has the password of {}", self.place_of_root())).await;
+            self.announce_password(format!("root has the password of {}", self.place_of_root())).await;
         }
         Ok(())
     }

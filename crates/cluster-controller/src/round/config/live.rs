@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use controller_kit::events::{Happening, Severity};
+use controller_kit::events::Severity;
 use doris_api::Component;
 use doris_api::conditions::reason;
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use kube::Resource as _;
 
 use super::process::{Setting, Target};
 use super::{Checked, Demand, FILE_LAG, KeyFacts, OWNERS, PERIOD, RETRY, Refusal, SWITCHES, Why, is_fixed};
@@ -270,9 +269,7 @@ impl Round<'_> {
             answer.set.iter().map(|(key, found, wanted)| format!("{key} was {found:?}, set back to {wanted:?}")).collect();
         let note = format!("{}: changed by hand while it ran: {}", answer.target.pod, changes.join("; "));
         tracing::warn!(cluster = self.key.name, note, "a setting had drifted");
-        let happening =
-            Happening { severity: Severity::Warning, reason: reason::CONFIG_DRIFT.to_owned(), action: "Reconcile".to_owned(), note };
-        self.ctx.recorder.record(&self.cluster.object_ref(&()), &happening).await;
+        self.announce(Severity::Warning, reason::CONFIG_DRIFT, "Reconcile", note).await;
     }
 
     /// Removed keys that every process was seen without, or that no process is old enough to have.

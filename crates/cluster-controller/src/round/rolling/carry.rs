@@ -3,13 +3,13 @@
 use controller_kit::lease::Fence;
 use doris_api::cluster::OperationStatus;
 use doris_api::conditions::reason;
-use doris_api::{names, ports};
-use doris_client::{BackendChange, MemberAddress, Session};
+use doris_api::ports;
+use doris_client::{MemberAddress, Session};
 
 use super::super::Round;
+use super::super::member::{give_work_again, keep_work_away};
 use super::gather::SCHEDULER;
 use super::{KIND, words};
-use crate::act::pods;
 use crate::error::Error;
 use crate::observe::doris::Doris;
 use crate::plan::rolling::{Member, Step};
@@ -92,22 +92,14 @@ impl Round<'_> {
             return Ok(());
         }
         self.memory.roll.unhealthy = None;
-        let fqdn =
-            names::member_fqdn(&self.key.name, member.component, member.ordinal, &self.key.namespace, &self.cluster.spec.cluster_domain);
-        let address = MemberAddress::new(fqdn, self.cluster.spec.port(member.component, &ports::BE_HEARTBEAT));
-        let failed = |source| Error::Doris { what: "changing the switches of a backend", source };
-        if off {
-            // Where nobody else can answer, every query that is kept away fails: they end with the process, not before.
-            let keeps_queries = self.operation(KIND).and_then(|operation| operation.member).is_some_and(|known| known.keeps_queries);
-            let disable_query = (!keeps_queries).then_some(true);
-            let change = BackendChange { disable_query, disable_load: Some(true), ..BackendChange::default() };
-            return session.modify_backend(&address, &change).await.map_err(failed);
+        let port = self.cluster.spec.port(member.component, &ports::BE_HEARTBEAT);
+        let address = MemberAddress::new(self.fqdn(member), port);
+        if !off {
+            return give_work_again(session, &address).await;
         }
-        // Loads first: a backend that answers queries and misses loads falls behind.
-        let loads = BackendChange { disable_load: Some(false), ..BackendChange::default() };
-        let queries = BackendChange { disable_query: Some(false), ..BackendChange::default() };
-        session.modify_backend(&address, &loads).await.map_err(failed)?;
-        session.modify_backend(&address, &queries).await.map_err(failed)
+        // Where nobody else can answer, every query that is kept away fails: they end with the process, not before.
+        let keeps_queries = self.operation(KIND).and_then(|operation| operation.member).is_some_and(|known| known.keeps_queries);
+        keep_work_away(session, &address, !keeps_queries).await
     }
 
     async fn set_hold(&mut self, session: &mut Session, on: bool, fence: &Fence) -> Result<(), Error> {
@@ -124,10 +116,7 @@ impl Round<'_> {
 
     async fn serve(&mut self, member: Option<&Member>, serving: bool, fence: &Fence) -> Result<(), Error> {
         let Some((member, pod)) = member.and_then(|member| Some((member, member.pod.as_ref()?))) else { return Ok(()) };
-        self.ctx.operations.check_just_before_act(&self.key.namespace, &self.key.name, fence).await?;
-        pods::set_serving(self.ctx, self.key, &member.name, &pod.uid, serving).await?;
-        self.see_pods();
-        Ok(())
+        self.set_serving(&member.name, &pod.uid, serving, fence).await
     }
 
     async fn restart(&mut self, doris: &Doris, pod: &str, uid: &str, fence: &Fence) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use doris_api::{Component, names, ports};
-use doris_client::{Backend, Endpoint, Frontend, MemberAddress, Session, http, survey};
+use doris_client::{Backend, Endpoint, Session, http, survey};
 use doris_safety::{Switches, read_baseline};
 
 use super::super::Round;
@@ -62,7 +62,7 @@ impl Round<'_> {
     }
 
     pub(super) fn fqdn(&self, member: &Member) -> String {
-        names::member_fqdn(&self.key.name, member.component, member.ordinal, &self.key.namespace, &self.cluster.spec.cluster_domain)
+        self.host(member.component, member.ordinal)
     }
 
     fn see_frontend(&self, member: &mut Member, doris: &Doris, fqdn: &str) {
@@ -101,19 +101,10 @@ impl Round<'_> {
 
     /// Whether each frontend that is alive keeps queries, and loads, away from a backend, by its own answer.
     async fn is_drained_for_every_frontend(&self, doris: &Doris, fqdn: &str) -> (bool, bool) {
-        let alive: Vec<&Frontend> = doris.frontends.iter().filter(|row| row.alive).collect();
-        let asked = alive.iter().map(|row| async {
-            let Some(mut session) = self.own_session(&row.host).await else { return (false, false) };
-            let rows = match session.set_forward_to_master(false).await {
-                Ok(()) => session.backends().await,
-                Err(error) => Err(error),
-            };
-            session.close().await;
-            let status = rows.ok().and_then(|rows| rows.into_iter().find(|row| row.host == fqdn)).map(|row| row.status);
-            status.map_or((false, false), |status| (status.is_query_disabled, status.is_load_disabled))
-        });
-        let answers = futures::future::join_all(asked).await;
-        (answers.iter().all(|(queries, _)| *queries), answers.iter().all(|(_, loads)| *loads))
+        let answers = self.backends_by_every_frontend(doris).await;
+        let is_off =
+            |off: fn(&Backend) -> bool| answers.iter().all(|rows| rows.iter().flatten().find(|row| row.host == fqdn).is_some_and(off));
+        (is_off(|row| row.status.is_query_disabled), is_off(|row| row.status.is_load_disabled))
     }
 
     /// What runs on a backend: parts of queries, loads that it leads, and logs of loads that are not committed.
@@ -127,18 +118,9 @@ impl Round<'_> {
         let listed = session.active_tasks(row.id).await.map_err(failed)?;
         let reported = row.status.current_fragment_num.and_then(|count| u64::try_from(count).ok());
         let statements = [own.fragments, listed, row.running_tasks, reported].into_iter().flatten().max();
-        let logs = if member.component == Component::Be { self.logs_on(row, doris).await } else { 0 };
+        // A version that does not tell of logs (2.0) has none.
+        let logs = if member.component == Component::Be { self.wal_size(doris, row).await.unwrap_or(0) } else { 0 };
         Ok(statements.map(|statements| statements.saturating_add(own.loads.unwrap_or(0)).saturating_add(logs)))
-    }
-
-    /// Loads in a backend's write-ahead log. A version that does not tell (2.0) has no such log.
-    async fn logs_on(&self, row: &Backend, doris: &Doris) -> u64 {
-        let (Some(identity), Some(ip)) = (&self.facts.identity, doris.master().and_then(|master| self.address_of(master))) else {
-            return 0;
-        };
-        let (endpoint, address) = (Endpoint { ip, port: self.ports().http }, MemberAddress::new(row.host.clone(), row.heartbeat_port));
-        let sizes = http::wal_sizes(self.ctx.transport.as_ref(), endpoint, &accounts::operator(identity), &[address]).await;
-        sizes.map_or(0, |sizes| sizes.iter().map(|(_, size)| *size).sum())
     }
 
     pub(in crate::round) async fn statements_on(&self, fqdn: &str) -> Option<u64> {

@@ -4,18 +4,18 @@ use controller_kit::lease::Fence;
 use doris_api::cluster::OperationStatus;
 use doris_api::rules::SafetyRule;
 use doris_api::{Component, names};
-use doris_client::{BackendChange, FrontendRole, MemberAddress, Session};
+use doris_client::{FrontendRole, MemberAddress, Session};
 use doris_safety::{Refusal, Step as SafeStep};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::ResourceExt as _;
 
 use super::super::Round;
+use super::super::member::{give_work_again, keep_work_away};
 use super::gather::ONE_FOLLOWER;
 use super::progress::Progress;
 use super::{KIND, judge, told};
 use crate::act::children::Stage;
 use crate::act::identity::{self, Stored};
-use crate::act::pods;
 use crate::act::sweep::Sweeper;
 use crate::error::Error;
 use crate::observe::doris::Doris;
@@ -142,10 +142,8 @@ impl Round<'_> {
             Step::RestartMaster { pod, uid } => {
                 let Some(leaver) = act.leavers.iter().find(|leaver| leaver.pod == *pod) else { return Ok(Ok(())) };
                 let safe = SafeStep::RestartFrontend { host: leaver.host.clone(), onto: None };
-                match self.permit(act.doris, session, &safe, fence).await? {
-                    Ok(Some(())) => {}
-                    Ok(None) => return Ok(Ok(())),
-                    Err(refusal) => return Ok(Err(refusal)),
+                if let Err(done) = self.permit(act.doris, session, &safe, fence).await? {
+                    return Ok(done);
                 }
                 tracing::info!(
                     cluster = self.key.name,
@@ -189,10 +187,8 @@ impl Round<'_> {
             return Ok(Ok(()));
         }
         let step = judge::decommission(act.doris, hosts.iter().map(String::as_str));
-        match self.permit(act.doris, session, &step, fence).await? {
-            Ok(Some(())) => {}
-            Ok(None) => return Ok(Ok(())),
-            Err(refusal) => return Ok(Err(refusal)),
+        if let Err(done) = self.permit(act.doris, session, &step, fence).await? {
+            return Ok(done);
         }
         let addresses = Self::addresses(act, hosts);
         if addresses.is_empty() || !self.may_speak(fence).await {
@@ -208,26 +204,13 @@ impl Round<'_> {
         if !self.may_speak(fence).await {
             return Ok(());
         }
-        let failed = |source| Error::Doris { what: "changing the switches of a compute node", source };
-        let change = |query: Option<bool>, load: Option<bool>| BackendChange {
-            disable_query: query,
-            disable_load: load,
-            ..BackendChange::default()
-        };
-        if off {
-            return session.modify_backend(&address, &change(Some(true), Some(true))).await.map_err(failed);
-        }
-        session.modify_backend(&address, &change(None, Some(false))).await.map_err(failed)?;
-        session.modify_backend(&address, &change(Some(false), None)).await.map_err(failed)
+        if off { keep_work_away(session, &address, true).await } else { give_work_again(session, &address).await }
     }
 
     async fn send_clients(&mut self, name: &str, serving: bool, fence: &Fence) -> Result<(), Error> {
         let uid = self.facts.seen.pods.values().flatten().find(|pod| pod.name == name).map(|pod| pod.uid.clone());
         let Some(uid) = uid else { return Ok(()) };
-        self.ctx.operations.check_just_before_act(&self.key.namespace, &self.key.name, fence).await?;
-        pods::set_serving(self.ctx, self.key, name, &uid, serving).await?;
-        self.see_pods();
-        Ok(())
+        self.set_serving(name, &uid, serving, fence).await
     }
 
     /// The master has a write acknowledged by those that stay; then the rules are asked, then the statement is sent, all on
@@ -250,10 +233,8 @@ impl Round<'_> {
             return Ok(Ok(()));
         }
         let step = SafeStep::DropFrontend { host: host.to_owned() };
-        match self.permit(act.doris, session, &step, fence).await? {
-            Ok(Some(())) => {}
-            Ok(None) => return Ok(Ok(())),
-            Err(refusal) => return Ok(Err(refusal)),
+        if let Err(done) = self.permit(act.doris, session, &step, fence).await? {
+            return Ok(done);
         }
         let Some(row) = act.doris.frontends.iter().find(|row| row.host == host) else { return Ok(Ok(())) };
         if !self.may_speak(fence).await {
@@ -294,10 +275,8 @@ impl Round<'_> {
             } else {
                 SafeStep::DropBackend { backend: row.id }
             };
-            match self.permit(act.doris, session, &step, fence).await? {
-                Ok(Some(())) => {}
-                Ok(None) => return Ok(Ok(())),
-                Err(refusal) => return Ok(Err(refusal)),
+            if let Err(done) = self.permit(act.doris, session, &step, fence).await? {
+                return Ok(done);
             }
             if !self.may_speak(fence).await {
                 return Ok(Ok(()));
@@ -329,10 +308,8 @@ impl Round<'_> {
         let going = act.leavers.iter().filter(|leaver| leaver.component == component && leaver.ordinal >= to && leaver.slot);
         for leaver in going {
             let step = SafeStep::RemovePod { host: leaver.host.clone() };
-            match self.permit(act.doris, session, &step, fence).await? {
-                Ok(Some(())) => {}
-                Ok(None) => return Ok(Ok(())),
-                Err(refusal) => return Ok(Err(refusal)),
+            if let Err(done) = self.permit(act.doris, session, &step, fence).await? {
+                return Ok(done);
             }
         }
         self.ctx.operations.check_just_before_act(&self.key.namespace, &self.key.name, fence).await?;

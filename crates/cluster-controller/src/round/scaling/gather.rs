@@ -6,13 +6,12 @@ use std::time::Duration;
 use doris_api::rules::SafetyRule;
 use doris_api::version::Line;
 use doris_api::{Component, DorisVersion, names};
-use doris_client::{Backend, MemberAddress, NodeRole, Session, http};
+use doris_client::{Backend, NodeRole, Session};
 use doris_safety::overrides_of;
 use kube::ResourceExt as _;
 
 use super::super::Round;
 use super::volumes::ClaimView;
-use crate::act::accounts;
 use crate::error::Error;
 use crate::observe::doris::Doris;
 use crate::plan::scaling::{Claim, Leaver, Mark, Pod, Record, Row, Set, Stayer};
@@ -32,16 +31,6 @@ impl Round<'_> {
     /// Members that the spec asks for.
     pub(in crate::round) fn wanted(&self, component: Component) -> u32 {
         u32::try_from(self.cluster.spec.replicas(component)).unwrap_or(0)
-    }
-
-    fn host(&self, component: Component, ordinal: u32) -> String {
-        names::member_fqdn(&self.key.name, component, ordinal, &self.key.namespace, &self.cluster.spec.cluster_domain)
-    }
-
-    /// The member that a host is the own name of.
-    pub(in crate::round) fn member_of(&self, host: &str) -> Option<(Component, u32)> {
-        let (component, ordinal) = names::parse_pod(&self.key.name, host.split('.').next()?)?;
-        (self.host(component, ordinal) == host).then_some((component, ordinal))
     }
 
     /// How many pods each set has and is to have.
@@ -169,20 +158,11 @@ impl Round<'_> {
 
     /// Backends that every frontend keeps queries and loads away from, by its own answer.
     async fn drained_everywhere(&self, doris: &Doris) -> BTreeSet<String> {
-        let asked = doris.frontends.iter().filter(|row| row.alive).map(|row| async {
-            let mut session = self.own_session(&row.host).await?;
-            let rows = match session.set_forward_to_master(false).await {
-                Ok(()) => session.backends().await,
-                Err(error) => Err(error),
-            };
-            session.close().await;
-            let drained = |row: &Backend| row.status.is_query_disabled && row.status.is_load_disabled;
-            Some(rows.ok()?.into_iter().filter(drained).map(|row| row.host).collect::<BTreeSet<String>>())
-        });
-        let answers = futures::future::join_all(asked).await;
-        let mut all = answers.into_iter().map(Option::unwrap_or_default);
-        let first = all.next().unwrap_or_default();
-        all.fold(first, |common, other| common.intersection(&other).cloned().collect())
+        let drained = |row: &Backend| row.status.is_query_disabled && row.status.is_load_disabled;
+        let hosts = |rows: Vec<Backend>| rows.into_iter().filter(drained).map(|row| row.host).collect::<BTreeSet<String>>();
+        let answers = self.backends_by_every_frontend(doris).await;
+        let sets = answers.into_iter().map(|rows| rows.map(hosts).unwrap_or_default());
+        sets.reduce(|common, other| common.intersection(&other).cloned().collect()).unwrap_or_default()
     }
 
     /// Loads and exports that may read or write by a broker: Doris does not tell by which.
@@ -256,12 +236,8 @@ impl Round<'_> {
         if version.is_some_and(|version| version.line() < Line::V2_1) {
             return false;
         }
-        let Some(identity) = &self.facts.identity else { return true };
-        let Some(master) = doris.master().and_then(|host| doris.views.iter().find(|view| view.target.host == host)) else { return true };
-        let address = [MemberAddress::new(row.host.clone(), row.heartbeat_port)];
-        let sizes = http::wal_sizes(self.ctx.transport.as_ref(), master.target.http, &accounts::operator(identity), &address).await;
         // Who does not tell may have some.
-        sizes.map_or(true, |sizes| sizes.iter().any(|(_, size)| *size > 0))
+        self.wal_size(doris, row).await.is_none_or(|size| size > 0)
     }
 
     /// Before 3.0 Doris changes the group first and writes the drop down after it: with two followers the one that is

@@ -13,6 +13,7 @@ use doris_safety::{CacheLag, Passed, Refusal, Step, applicable, check};
 use kube::ResourceExt as _;
 
 use super::super::Round;
+use super::carry::Done;
 use crate::error::Error;
 use crate::observe::doris::Doris;
 use crate::plan::scaling::Leaver;
@@ -60,18 +61,20 @@ impl Round<'_> {
         })
     }
 
-    /// Whether a step may be done now: `None` while the record of an override that it needs is on its way to the server.
+    /// Whether a step may be done now. If not, what came of it: a refusal, or nothing while the record of an override that it
+    /// needs is on its way to the server.
     pub(super) async fn permit(
         &mut self,
         doris: &Doris,
         session: &mut Session,
         step: &Step,
         fence: &Fence,
-    ) -> Result<Result<Option<()>, Refusal>, Error> {
-        match self.judge(doris, session, step, Some(fence)).await? {
-            Ok(passed) => Ok(Ok(self.overrides_are_recorded(&passed).await.then_some(()))),
-            Err(refusal) => Ok(Err(refusal)),
-        }
+    ) -> Result<Result<(), Done>, Error> {
+        Ok(match self.judge(doris, session, step, Some(fence)).await? {
+            Ok(passed) if self.overrides_are_recorded(&passed).await => Ok(()),
+            Ok(_) => Err(Ok(())),
+            Err(refusal) => Err(Err(refusal)),
+        })
     }
 
     /// What backends do by their pods' names: Doris does not tell of a dead one.

@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use controller_kit::events::{Happening, Severity};
+use controller_kit::events::Severity;
 use doris_api::Component;
 use doris_api::cluster::OperationStatus;
 use doris_client::{Queue, ScheduledTablet, Session, survey};
 use doris_safety::Step;
 use jiff::{SignedDuration, Timestamp};
-use kube::Resource as _;
 use tokio::time::Instant;
 
 use super::super::Round;
@@ -118,13 +117,8 @@ impl Round<'_> {
         self.memory.scaling.stall = Some((now, why.clone()));
         if is_news {
             let names = emptying.iter().map(|leaver| leaver.pod.as_str()).collect::<Vec<_>>().join(", ");
-            let happening = Happening {
-                severity: Severity::Warning,
-                reason: "ScaleInStandsStill".to_owned(),
-                action: super::KIND.name.to_owned(),
-                note: format!("no tablet has left {names} for ten minutes: {why}"),
-            };
-            self.ctx.recorder.record(&self.cluster.object_ref(&()), &happening).await;
+            let note = format!("no tablet has left {names} for ten minutes: {why}");
+            self.announce(Severity::Warning, "ScaleInStandsStill", super::KIND.name, note).await;
         }
         Ok(Some(why))
     }

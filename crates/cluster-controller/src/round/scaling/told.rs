@@ -2,17 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use controller_kit::events::{Happening, Severity};
+use controller_kit::clock::whole_seconds;
+use controller_kit::events::Severity;
 use doris_api::Component;
 use doris_api::cluster::{MemberUnderWork, OperationStatus};
 use doris_api::conditions::reason;
 use doris_safety::Refusal;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::Resource as _;
 
 use super::super::Round;
-use super::super::operation::whole_seconds;
 use super::KIND;
 use super::progress::{Progress, counts_tablets};
 use crate::plan::scaling::{Focus, Leaver, Outcome, Record, Step};
@@ -120,13 +119,7 @@ impl Round<'_> {
         self.memory.scaling.told = key;
         let Some(refusal) = refusal else { return };
         self.ctx.safety.refused(&refusal.blocked.iter().map(|blocked| blocked.rule).collect());
-        let happening = Happening {
-            severity: Severity::Warning,
-            reason: reason::BLOCKED.to_owned(),
-            action: KIND.name.to_owned(),
-            note: sentence(refusal, who),
-        };
-        self.ctx.recorder.record(&self.cluster.object_ref(&()), &happening).await;
+        self.announce(Severity::Warning, reason::BLOCKED, KIND.name, sentence(refusal, who)).await;
     }
 }
 

@@ -101,10 +101,8 @@ impl Round<'_> {
             Component::Fe | Component::FeObserver => SafeStep::DeleteFrontendClaim { host, claim: name },
             Component::Be | Component::Cn | Component::Broker => SafeStep::DeleteBackendClaim { host, claim: name },
         };
-        match self.permit(act.doris, session, &step, fence).await? {
-            Ok(Some(())) => {}
-            Ok(None) => return Ok(Ok(())),
-            Err(refusal) => return Ok(Err(refusal)),
+        if let Err(done) = self.permit(act.doris, session, &step, fence).await? {
+            return Ok(done);
         }
         if leaver.component == Component::Be {
             let failed = |source| Error::Doris { what: "asking for the health of the tablets", source };

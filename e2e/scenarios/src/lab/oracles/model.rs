@@ -196,26 +196,17 @@ impl Model {
         for master in running.iter().filter(|fe| fe.says_master && fe.ready) {
             let voters: BTreeSet<String> =
                 master.registered.iter().filter(|row| row.kind == MemberKind::Follower).map(|row| row.host.clone()).collect();
-            let serving = voters.iter().filter(|host| running.iter().any(|fe| fe.ready && fe.start.fqdn == **host)).count();
             let before = self.voters.insert(master.start.process, voters.clone()).unwrap_or_default();
-            let dropped: Vec<&String> = before.difference(&voters).collect();
-            for host in
-                master.running.iter().filter_map(|statement| dropped_follower(&statement.text)).filter(|host| voters.contains(*host))
-            {
-                let serves = |voter: &&String| *voter != host && running.iter().any(|fe| fe.ready && fe.start.fqdn == **voter);
-                let (serving, stay) = (voters.iter().filter(serves).count(), voters.len() - 1);
-                if serving * 2 <= stay {
-                    self.broken.insert(format!(
-                        "drop-leaves-majority: {host} is being dropped, and {serving} of the {stay} followers that stay serve"
-                    ));
+            let dropped = before.difference(&voters).map(String::as_str).next().map(|host| (host, "was"));
+            let in_doing = master.running.iter().filter_map(|statement| dropped_follower(&statement.text));
+            for (host, is) in in_doing.filter(|host| voters.contains(*host)).map(|host| (host, "is being")).chain(dropped) {
+                let stay: Vec<&String> = voters.iter().filter(|voter| *voter != host).collect();
+                let serves = |voter: &&&String| running.iter().any(|fe| fe.ready && fe.start.fqdn == ***voter);
+                let (serving, all) = (stay.iter().filter(serves).count(), stay.len());
+                if serving * 2 <= all {
+                    self.broken
+                        .insert(format!("drop-leaves-majority: {host} {is} dropped, and {serving} of the {all} followers that stay serve"));
                 }
-            }
-            if !dropped.is_empty() && serving * 2 <= voters.len() {
-                self.broken.insert(format!(
-                    "drop-leaves-majority: {} was dropped, and {serving} of the {} followers that stay serve",
-                    dropped[0],
-                    voters.len()
-                ));
             }
         }
     }
