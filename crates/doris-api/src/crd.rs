@@ -245,7 +245,7 @@ mod tests {
         let (few, field_path, quantity, network) = rules(25);
         assert!(few > 100 && !field_path && !quantity && !network);
         assert!(rules(28).1 && !rules(28).2);
-        assert!(rules(29).2 && !rules(29).3);
-        assert!(rules(30).3 && rules(30).0 > few);
+        assert!(rules(29).2 && !rules(30).3);
+        assert!(rules(31).3 && rules(31).0 > few);
     }
 }

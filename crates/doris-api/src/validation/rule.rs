@@ -17,8 +17,8 @@ pub(super) const CEL: u32 = 25;
 const FIELD_PATH: u32 = 28;
 /// Minor version from which `quantity` is known.
 pub(super) const QUANTITY: u32 = 29;
-/// Minor version from which `isIP` and `isCIDR` are known.
-pub(super) const NETWORK: u32 = 30;
+/// Minor version from which `isIP` and `isCIDR` may be used in a new rule; the one before only runs rules that have them.
+pub(super) const NETWORK: u32 = 31;
 
 /// A rule that a spec breaks.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
