@@ -28,6 +28,7 @@ use crate::build;
 use crate::cache::{self, ClusterKey, Index, Stamp};
 use crate::context::{Context, OPERATION_LEASE, SetView};
 use crate::error::Error;
+use crate::initializer;
 use crate::program::NAME;
 use crate::report::{self, Facts, Finding};
 use crate::round::Round;
@@ -104,8 +105,10 @@ pub async fn run(ctx: Arc<Context>, settings: Settings, turn: impl Future<Output
     let mut queues = Queues::default();
     let controllers: Vec<_> =
         places(&settings).into_iter().map(|place| control(&shared, (place, limit), queues.open(place), ending.clone())).collect();
+    let initializers = initializer::Loop::new(ctx.clone(), limit, settings.seed);
+    let initializers: Vec<_> = places(&settings).into_iter().map(|place| initializers.run(place, ending.clone())).collect();
     tokio::select! {
-        _ = futures::future::join_all(controllers) => {}
+        _ = futures::future::join(futures::future::join_all(controllers), futures::future::join_all(initializers)) => {}
         () = queues.sort(queue) => {}
     }
     watches.shutdown().await;

@@ -11,6 +11,7 @@ pub mod context;
 pub mod controller;
 pub mod error;
 pub mod identity;
+pub mod initializer;
 pub mod observe;
 pub mod plan;
 pub mod program;

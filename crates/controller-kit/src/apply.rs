@@ -149,16 +149,21 @@ impl Applier {
     /// Applies this manager's **whole** status. What it sent before and leaves out now is deleted by
     /// the server. `object` is what the decision was made on: a newer one is not overwritten.
     pub async fn apply_status<K: Child>(&self, object: &K, status: &Value) -> Result<StatusWrite, ApplyError> {
+        self.put_status(object, status).await.map(|(outcome, _)| outcome)
+    }
+
+    /// The same, and with it the object as it is after a write, for whoever writes again before the cache shows it.
+    pub async fn put_status<K: Child>(&self, object: &K, status: &Value) -> Result<(StatusWrite, Option<K>), ApplyError> {
         let live = to_value(object)?;
         let current = live.get("status").unwrap_or(&Value::Null);
         let has_it = compare::overridden(status, current).is_empty();
         let key = format!("{} status", key_of(object));
         let sent = hash(status);
         if has_it && self.owns_status(&key, sent, object, status).await? {
-            return Ok(StatusWrite::Unchanged);
+            return Ok((StatusWrite::Unchanged, None));
         }
         if self.awaits_cache(&key, object) {
-            return Ok(StatusWrite::Unchanged);
+            return Ok((StatusWrite::Unchanged, None));
         }
         let body = status_body(object, status);
         self.gate.check()?;
@@ -173,7 +178,7 @@ impl Applier {
             }
         };
         self.lock().insert(key, remembered_status(object, sent, &answer, self.clock.instant()));
-        Ok(outcome)
+        Ok((outcome, Some(answer)))
     }
 
     /// Whether exactly this status is on record as ours. Where the cache has no record of it, what we sent last tells; after a restart

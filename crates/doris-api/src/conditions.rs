@@ -93,6 +93,14 @@ pub mod reason {
     pub const CHANGING_PASSWORD: &str = "ChangingPassword";
     /// An account has another password now.
     pub const PASSWORD_CHANGED: &str = "PasswordChanged";
+    /// The cluster that something is to be done in is not ready.
+    pub const CLUSTER_NOT_READY: &str = "ClusterNotReady";
+    /// Statements are being run.
+    pub const RUNNING_SQL: &str = "RunningSql";
+    /// A statement failed.
+    pub const SQL_FAILED: &str = "SqlFailed";
+    /// All statements succeeded.
+    pub const SQL_DONE: &str = "SqlDone";
     /// Members are registered that nobody asked for.
     pub const UNKNOWN_MEMBERS: &str = "UnknownMembers";
     /// An address does not fit the identity: names or domain changed.

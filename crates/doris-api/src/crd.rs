@@ -8,25 +8,28 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
-use crate::{DorisCluster, validation};
+use crate::{DorisCluster, DorisInitializer, validation};
 
 /// Minor version of Kubernetes whose CRDs are committed and packaged.
 pub const CURRENT_MINOR: u32 = 36;
 
 /// Properties that embed a Kubernetes type: the property keeps our description, what is below it
 /// has none.
-const EMBEDDED: [&str; 15] = [
+const EMBEDDED: [&str; 18] = [
     "adminPassword",
     "affinity",
     "clients",
     "conditions",
+    "configMap",
     "env",
     "hostAliases",
     "hosts",
     "internal",
+    "password",
     "pullSecrets",
     "resources",
     "rootPassword",
+    "secret",
     "tolerations",
     "topologySpreadConstraints",
     "volumeMounts",
@@ -63,14 +66,25 @@ pub enum CrdError {
 
 /// Every definition, for a server of Kubernetes 1.`minor`.
 pub fn crds(minor: u32) -> Result<Vec<CustomResourceDefinition>, CrdError> {
-    Ok(vec![doris_cluster(minor)?])
+    Ok(vec![doris_cluster(minor)?, doris_initializer(minor)?])
 }
 
 /// `DorisCluster`, for a server of Kubernetes 1.`minor`.
 pub fn doris_cluster(minor: u32) -> Result<CustomResourceDefinition, CrdError> {
-    let mut crd = serde_json::to_value(DorisCluster::crd())?;
+    let about = "An Apache Doris cluster: frontends, backends, and what helps them.";
+    finished(serde_json::to_value(DorisCluster::crd())?, about, |schema| validation::attach(schema, minor))
+}
+
+/// `DorisInitializer`, for a server of Kubernetes 1.`minor`.
+pub fn doris_initializer(minor: u32) -> Result<CustomResourceDefinition, CrdError> {
+    let about = "SQL that is run in an Apache Doris cluster once it is ready: databases, tables, accounts, settings.";
+    finished(serde_json::to_value(DorisInitializer::crd())?, about, |schema| validation::attach_to_initializer(schema, minor))
+}
+
+/// Makes of a derived definition what a server gets.
+fn finished(mut crd: Value, about: &str, attach: impl FnOnce(&mut Value)) -> Result<CustomResourceDefinition, CrdError> {
     let schema = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema").ok_or(CrdError::NoSchema)?;
-    schema["description"] = json!("An Apache Doris cluster: frontends, backends, and what helps them.");
+    schema["description"] = json!(about);
     walk(schema, &mut trim);
     if let Some(status) = schema.pointer_mut("/properties/status") {
         // The server must not add to what a status writer sends.
@@ -80,7 +94,7 @@ pub fn doris_cluster(minor: u32) -> Result<CustomResourceDefinition, CrdError> {
     }
     let spec = schema.pointer_mut("/properties/spec").ok_or(CrdError::NoSchema)?;
     bound_property(spec, "spec");
-    validation::attach(schema, minor);
+    attach(schema);
     Ok(serde_json::from_value(crd)?)
 }
 

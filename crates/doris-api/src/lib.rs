@@ -9,6 +9,7 @@ pub mod component;
 pub mod conditions;
 pub mod crd;
 pub mod example;
+pub mod initializer;
 pub mod labels;
 pub mod member;
 pub mod names;
@@ -19,6 +20,7 @@ pub mod version;
 
 pub use cluster::{DorisCluster, DorisClusterSpec, DorisClusterStatus};
 pub use component::{Component, Process};
+pub use initializer::{DorisInitializer, DorisInitializerSpec, DorisInitializerStatus};
 pub use version::DorisVersion;
 
 /// API group of all our kinds.

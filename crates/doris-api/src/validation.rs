@@ -7,6 +7,7 @@
 
 mod cluster;
 mod config;
+mod initializer;
 mod member;
 mod pod;
 mod rule;
@@ -15,7 +16,7 @@ mod text;
 
 use serde_json::Value;
 
-use crate::DorisCluster;
+use crate::{DorisCluster, DorisInitializer};
 pub use rule::Violation;
 use rule::{AnyTable, Nodes};
 
@@ -61,9 +62,39 @@ pub fn validate_update(cluster: &DorisCluster, old: &DorisCluster) -> Vec<Violat
     tables().into_iter().flat_map(|table| table.check(cluster, Some(old))).chain(template_violations(cluster)).collect()
 }
 
-/// Writes the rules that a server of this minor version understands into a CRD's schema.
+/// Every table about initializers.
+fn initializer_tables() -> [&'static dyn AnyTable<DorisInitializer>; 7] {
+    [
+        &initializer::SPEC,
+        &initializer::CLUSTER,
+        &initializer::SOURCES,
+        &initializer::SECRETS,
+        &initializer::CONFIG_MAPS,
+        &initializer::USER,
+        &initializer::RETRIES,
+    ]
+}
+
+/// Everything that is wrong with an initializer by itself.
+pub fn validate_initializer(initializer: &DorisInitializer) -> Vec<Violation> {
+    initializer_tables().into_iter().flat_map(|table| table.check(initializer, None)).collect()
+}
+
+/// Everything that is wrong with an initializer, and with the step to it from what it was.
+pub fn validate_initializer_update(initializer: &DorisInitializer, old: &DorisInitializer) -> Vec<Violation> {
+    initializer_tables().into_iter().flat_map(|table| table.check(initializer, Some(old))).collect()
+}
+
+/// Writes the rules that a server of this minor version understands into the schema of `DorisCluster`.
 pub(crate) fn attach(schema: &mut Value, kubernetes_minor: u32) {
     for table in tables() {
+        table.attach(schema, kubernetes_minor);
+    }
+}
+
+/// Writes the rules that a server of this minor version understands into the schema of `DorisInitializer`.
+pub(crate) fn attach_to_initializer(schema: &mut Value, kubernetes_minor: u32) {
+    for table in initializer_tables() {
         table.attach(schema, kubernetes_minor);
     }
 }

@@ -5,9 +5,8 @@ mod structure;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use doris_api::DorisCluster;
-use doris_api::crd::{CURRENT_MINOR, doris_cluster, to_yaml};
-use doris_api::validation::validate;
+use doris_api::crd::{CURRENT_MINOR, crds, doris_cluster, doris_initializer, to_yaml};
+use doris_api::validation::{validate, validate_initializer};
 use kube_cel::{Validator, apply_defaults};
 use serde_json::Value;
 
@@ -16,34 +15,45 @@ fn deploy(path: &str) -> PathBuf {
 }
 
 #[test]
-fn the_committed_definition_is_current() {
-    let path = deploy("crds/doris-operator.dev_dorisclusters.yaml");
-    let wanted = format!("---\n{}", to_yaml(&doris_cluster(CURRENT_MINOR).expect("a definition")).expect("YAML"));
-    let is = fs::read_to_string(&path).unwrap_or_default();
-    assert!(is == wanted, "run: cargo run --bin crds > deploy/crds/doris-operator.dev_dorisclusters.yaml");
+fn the_committed_definitions_are_current() {
+    for crd in crds(CURRENT_MINOR).expect("definitions") {
+        let path = deploy(&format!("crds/doris-operator.dev_{}.yaml", crd.spec.names.plural));
+        let wanted = format!("---\n{}", to_yaml(&crd).expect("YAML"));
+        let is = fs::read_to_string(&path).unwrap_or_default();
+        assert!(is == wanted, "run: cargo run --bin crds -- --into deploy/crds");
+    }
 }
 
 #[test]
 fn every_example_is_valid() {
-    let crd = serde_json::to_value(doris_cluster(CURRENT_MINOR).expect("a definition")).expect("JSON");
-    let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let schema = |crd| serde_json::to_value(crd).expect("JSON")["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
+    let of_clusters = schema(doris_cluster(CURRENT_MINOR).expect("a definition"));
+    let of_initializers = schema(doris_initializer(CURRENT_MINOR).expect("a definition"));
     let mut tried = Vec::new();
     let mut files: Vec<_> = fs::read_dir(deploy("examples")).expect("a directory").map(|file| file.expect("a file").path()).collect();
     files.sort();
     for file in files {
         let text = fs::read_to_string(&file).expect("text");
         let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
-        for object in objects.iter().filter(|object| object["kind"] == "DorisCluster") {
-            let object = apply_defaults(schema, object);
+        for object in objects {
+            let is_cluster = object["kind"] == "DorisCluster";
+            if !is_cluster && object["kind"] != "DorisInitializer" {
+                continue;
+            }
+            let schema = if is_cluster { &of_clusters } else { &of_initializers };
+            let object = apply_defaults(schema, &object);
             assert_eq!(structure::errors(schema, &object), Vec::<String>::new(), "{file:?}");
             let refusals = Validator::new().validate(schema, &object, None).map_err(|errors| errors.to_string());
             assert_eq!(refusals, Ok(()), "{file:?}");
-            let cluster: DorisCluster = serde_json::from_value(object).expect("a cluster");
-            assert_eq!(validate(&cluster), Vec::new(), "{file:?}");
+            if is_cluster {
+                assert_eq!(validate(&serde_json::from_value(object).expect("a cluster")), Vec::new(), "{file:?}");
+            } else {
+                assert_eq!(validate_initializer(&serde_json::from_value(object).expect("an initializer")), Vec::new(), "{file:?}");
+            }
             tried.push(file.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned());
         }
     }
-    assert_eq!(tried, ["basic.yaml", "compute-nodes.yaml", "full.yaml", "hadoop.yaml", "multi-disk.yaml"]);
+    assert_eq!(tried, ["basic.yaml", "compute-nodes.yaml", "full.yaml", "hadoop.yaml", "initializer.yaml", "multi-disk.yaml"]);
 }
 
 #[test]

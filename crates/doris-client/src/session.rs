@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::literal::{double_quoted, properties, quoted};
+use crate::literal::{double_quoted, identifier, properties, quoted};
 use crate::rows::{Backend, BackendDisk, Broker, DatabaseHealth, Frontend, FrontendSetting};
 use crate::table::Table;
 use crate::transport::{Answer, Connection, Endpoint, Login, Password, Transport};
@@ -112,6 +112,28 @@ impl Session {
     /// Whether later `SHOW` statements of this session are answered by the master or by this frontend itself.
     pub async fn set_forward_to_master(&mut self, forward: bool) -> Result<(), Error> {
         self.run(&format!("SET forward_to_master={forward}")).await.map(drop)
+    }
+
+    /// Makes a database the one that names without one mean.
+    pub async fn use_database(&mut self, name: &str) -> Result<(), Error> {
+        self.run(&format!("USE {}", identifier(name))).await.map(drop)
+    }
+
+    /// Runs a statement of somebody else's under a deadline of its own; tells how many rows it changed or returned. The
+    /// error of a refusal has Doris' words, which may repeat the statement.
+    pub async fn run_counted(&mut self, statement: &str, limit: Duration) -> Result<u64, Error> {
+        if let Some(cause) = &self.spent {
+            return Err(Error::Lost { endpoint: self.endpoint.to_string(), cause: cause.clone() });
+        }
+        self.spent = Some("an earlier statement was not answered".to_owned());
+        let counted = match tokio::time::timeout(limit, self.connection.count_within(statement, limit)).await {
+            Ok(counted) => counted,
+            Err(_) => Err(Error::Timeout { endpoint: self.endpoint.to_string(), limit }),
+        };
+        if matches!(counted, Ok(_) | Err(Error::Refused { .. })) {
+            self.spent = None;
+        }
+        counted
     }
 
     /// Runs a statement and reads its rows.

@@ -122,6 +122,14 @@ pub trait Connection: Send {
         let _ = limit;
         self.query(statement).await
     }
+    /// Runs a statement of any length under a deadline of its own and tells how many rows it changed or returned; the
+    /// rows themselves are thrown away as they come.
+    async fn count_within(&mut self, statement: &str, limit: Duration) -> Result<u64, Error> {
+        Ok(match self.query_within(statement, limit).await? {
+            Answer::Done { affected } => affected,
+            Answer::Rows { rows, .. } => u64::try_from(rows.len()).unwrap_or(u64::MAX),
+        })
+    }
     /// Ends the session politely.
     async fn close(self: Box<Self>);
 }

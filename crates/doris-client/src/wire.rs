@@ -151,6 +151,14 @@ impl Connection for WireConnection {
         })
     }
 
+    async fn count_within(&mut self, statement: &str, limit: Duration) -> Result<u64, Error> {
+        let endpoint = self.endpoint;
+        within(endpoint, limit, count(&mut self.connection, statement)).await?.map_err(|error| match error {
+            mysql_async::Error::Server(refusal) => refused(refusal),
+            other => lost(endpoint, &other),
+        })
+    }
+
     async fn close(self: Box<Self>) {
         // The goodbye is a courtesy; what matters was read back before.
         let _ = tokio::time::timeout(Duration::from_secs(1), self.connection.disconnect()).await;
@@ -170,6 +178,17 @@ async fn ask(connection: &mut Conn, statement: &str) -> Result<Answer, mysql_asy
     result.drop_result().await?;
     let rows = rows.into_iter().map(|row| row.unwrap_raw().into_iter().map(cell).collect()).collect();
     Ok(Answer::Rows { columns, rows })
+}
+
+/// Rows may be more than fit into memory: each is dropped before the next one is read.
+async fn count(connection: &mut Conn, statement: &str) -> Result<u64, mysql_async::Error> {
+    let mut result = connection.query_iter(statement).await?;
+    let mut rows = result.affected_rows();
+    while let Some(_row) = result.next().await? {
+        rows = rows.saturating_add(1);
+    }
+    result.drop_result().await?;
+    Ok(rows)
 }
 
 fn cell(value: Option<Value>) -> Option<String> {

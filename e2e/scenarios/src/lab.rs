@@ -28,7 +28,6 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::{Client, ResourceExt as _};
 use kube_sim::{Identity, KubeSim};
 use node_sim::{Doris, NodeSim};
-use serde_json::Value;
 
 pub use controller::{Admission, Controller, ControllerOptions};
 pub use examples::{basic, cluster, full, merge};
@@ -111,7 +110,7 @@ impl Lab {
         let nodes = NodeSim::start(&self::client(&kube, "nodes"), engine.clone(), options);
         let storm = storm::Storm::watch(&kube, settings.faults.clone());
         let oracles = oracles::Watcher::start(world.clone(), &self::client(&kube, "oracles"), Some(storm.clone()));
-        install_definitions(&client, settings.kubernetes_minor).await;
+        crate::demo::install_definitions(&client, settings.kubernetes_minor).await.expect("the definitions are accepted");
         Self { kube, world, nodes, engine, client, faults: settings.faults.clone(), settings, storm, oracles }
     }
 
@@ -211,16 +210,4 @@ pub fn is_ready(cluster: &DorisCluster) -> bool {
 
 fn client(kube: &KubeSim, name: &str) -> Client {
     Client::new(kube.service(name, Identity::admin()), "default")
-}
-
-async fn install_definitions(client: &Client, minor: u32) {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let definition = doris_api::crd::doris_cluster(minor).expect("the definition can be made");
-    let definition: Value = serde_json::to_value(definition).expect("a definition is JSON");
-    let name = "dorisclusters.doris-operator.dev";
-    definitions.patch(name, &PatchParams::apply("helm").force(), &Patch::Apply(&definition)).await.expect("the definition is accepted");
-    kube::runtime::wait::await_condition(definitions, name, kube::runtime::conditions::is_crd_established())
-        .await
-        .expect("the definition is established");
 }

@@ -88,7 +88,8 @@ pub async fn read(client: &Client, namespace: &str, auth: &AuthSpec) -> Result<R
     Ok(reading)
 }
 
-fn password(field: &str, reference: &SecretKeySelector, secret: Option<&Secret>) -> Result<Option<Password>, Unusable> {
+/// The password that a reference of the spec leads to; none if it may lead nowhere and does.
+pub fn password(field: &str, reference: &SecretKeySelector, secret: Option<&Secret>) -> Result<Option<Password>, Unusable> {
     let (name, key) = (&reference.name, &reference.key);
     let is_optional = reference.optional.unwrap_or(false);
     let unusable = |problem: &str| Err(Unusable(format!("Secret {name}, which {field} names, {problem}")));

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::text;
 use crate::DorisCluster;
 
-/// Nodes of one kind in a cluster, each with its path: list items by key, as `spec.be.storage[d1]`.
+/// Nodes of one kind in an object, each with its path: list items by key, as `spec.be.storage[d1]`.
 pub(super) type Nodes<'a, T> = Vec<(String, &'a T)>;
 
 /// Minor version of Kubernetes from which CEL rules are known.
@@ -94,25 +94,25 @@ impl<T> Rule<T> {
     }
 }
 
-/// Rules about nodes of one kind, and where these nodes are.
-pub(super) struct Table<T: 'static> {
+/// Rules about nodes of one kind, and where these nodes are in an object.
+pub(super) struct Table<T: 'static, K: 'static = DorisCluster> {
     /// Paths in the schema; `[]` stands for the items of a list.
     pub places: &'static [&'static str],
     /// The rules.
     pub rules: fn() -> Vec<Rule<T>>,
-    /// The nodes in a cluster.
-    pub nodes: for<'a> fn(&'a DorisCluster) -> Nodes<'a, T>,
+    /// The nodes in an object.
+    pub nodes: for<'a> fn(&'a K) -> Nodes<'a, T>,
 }
 
 /// A table whose kind of node does not matter.
-pub(super) trait AnyTable {
+pub(super) trait AnyTable<K = DorisCluster> {
     /// Writes the rules that a server of this minor version understands into a schema.
     fn attach(&self, schema: &mut Value, kubernetes_minor: u32);
     /// Applies the rules.
-    fn check(&self, cluster: &DorisCluster, old: Option<&DorisCluster>) -> Vec<Violation>;
+    fn check(&self, object: &K, old: Option<&K>) -> Vec<Violation>;
 }
 
-impl<T> AnyTable for Table<T> {
+impl<T, K> AnyTable<K> for Table<T, K> {
     fn attach(&self, schema: &mut Value, kubernetes_minor: u32) {
         if kubernetes_minor < CEL {
             return;
@@ -128,10 +128,10 @@ impl<T> AnyTable for Table<T> {
         }
     }
 
-    fn check(&self, cluster: &DorisCluster, old: Option<&DorisCluster>) -> Vec<Violation> {
+    fn check(&self, object: &K, old: Option<&K>) -> Vec<Violation> {
         let before = old.map(self.nodes).unwrap_or_default();
         let mut violations = Vec::new();
-        for (path, node) in (self.nodes)(cluster) {
+        for (path, node) in (self.nodes)(object) {
             let was = before.iter().find(|(before, _)| *before == path).map(|(_, node)| *node);
             let broken = (self.rules)().into_iter().filter(|rule| !rule.holds(node, was));
             violations.extend(broken.map(|rule| Violation {

@@ -277,6 +277,7 @@ mod tests {
             ("ALTER SYSTEM ADD FOLLOWERS \"x:1\"", "no viable alternative at input 'ADD FOLLOWERS'(line 1, pos 17)"),
             ("ALTER SYSTEM DECOMMISSION FOLLOWER \"x:1\"", "mismatched input 'FOLLOWER' expecting 'BACKEND'(line 1, pos 26)"),
             ("BACKUP DATABASE d TO r", "mismatched input 'DATABASE' expecting 'SNAPSHOT'(line 1, pos 7)"),
+            ("CREATE USER a IDENTIFIED BY 'b' 'c'", "mismatched input ''c'' expecting <EOF>(line 1, pos 32)"),
             ("SHOW SLAVE STATUS", "no viable alternative at input 'SHOW SLAVE'(line 1, pos 5)"),
             ("SHOW CREATE USER op1", "no viable alternative at input 'SHOW CREATE USER'(line 1, pos 12)"),
         ];

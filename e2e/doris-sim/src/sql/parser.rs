@@ -283,7 +283,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Password options up to the end of the statement; those about expiry and history are not modelled.
-    pub fn lock_wish(&mut self) -> LockWish {
+    pub fn lock_wish(&mut self) -> Parsed<LockWish> {
         let mut wish = LockWish::default();
         while self.peek().kind != Kind::End {
             if self.accept("FAILED_LOGIN_ATTEMPTS") {
@@ -293,11 +293,15 @@ impl<'a> Parser<'a> {
                 let count: Option<i64> = self.next().text.parse().ok();
                 let seconds = unit(self.peek()).map_or(1, |(_, seconds)| seconds);
                 wish.seconds = Some(count.map_or(i64::MAX / 1000, |count| count * seconds));
-            } else {
+            } else if self.accept("COMMENT") || self.accept_all(&["DEFAULT", "ROLE"]) {
+                self.string()?;
+            } else if matches!(self.peek().kind, Kind::Word | Kind::Number) {
                 self.next();
+            } else {
+                return Err(self.mismatch("<EOF>"));
             }
         }
-        wish
+        Ok(wish)
     }
 
     pub fn if_exists(&mut self) -> bool {

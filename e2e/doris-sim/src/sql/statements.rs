@@ -99,7 +99,7 @@ impl Parser<'_> {
             let quiet = self.if_exists();
             let user = self.identity()?;
             let password = if self.accept_all(&["IDENTIFIED", "BY"]) { Some(self.password()?) } else { None };
-            return Ok(Statement::AlterUser { user, quiet, password, lock: self.lock_wish() });
+            return Ok(Statement::AlterUser { user, quiet, password, lock: self.lock_wish()? });
         }
         if self.accept_all(&["WORKLOAD", "GROUP"]) {
             return Ok(Statement::WorkloadGroup {
@@ -196,7 +196,7 @@ impl Parser<'_> {
             let quiet = self.if_not_exists();
             let user = self.identity()?;
             let password = if self.accept_all(&["IDENTIFIED", "BY"]) { self.password()? } else { Password::Clear(String::new()) };
-            return Ok(Statement::CreateUser { user, quiet, password, lock: self.lock_wish() });
+            return Ok(Statement::CreateUser { user, quiet, password, lock: self.lock_wish()? });
         }
         if self.accept("DATABASE") || self.accept("SCHEMA") {
             return Ok(Statement::CreateDatabase { quiet: self.if_not_exists(), name: self.name()? });

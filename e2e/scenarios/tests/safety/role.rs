@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use doris_api::DorisCluster;
+use doris_api::initializer::Phase;
+use doris_api::{DorisCluster, DorisInitializer};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
@@ -79,6 +80,7 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
     tokio::time::sleep(Duration::from_secs(30)).await;
     give(&lab, &json!({"password": "Correct-Horse-7"})).await;
     lab.until_ready("demo").await;
+    initialize(&lab).await;
     edit::<ConfigMap>(&lab).await;
     edit::<Service>(&lab).await;
     edit::<StatefulSet>(&lab).await;
@@ -119,6 +121,23 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
         .collect();
     used.extend(created);
     used
+}
+
+/// SQL from a ConfigMap.
+async fn initialize(lab: &Lab) {
+    let map = json!({"metadata": {"name": "scripts"}, "data": {"a.sql": "CREATE DATABASE one"}});
+    lab.api::<ConfigMap>().create(&PostParams::default(), &serde_json::from_value(map).expect("a ConfigMap")).await.expect("it is created");
+    let spec = json!({"clusterRef": {"name": "demo"}, "sql": [{"configMap": {"name": "scripts", "key": "a.sql"}}]});
+    let initializer: DorisInitializer = serde_json::from_value(json!({
+        "apiVersion": "doris-operator.dev/v1beta1", "kind": "DorisInitializer", "metadata": {"name": "setup"}, "spec": spec,
+    }))
+    .expect("an initializer");
+    lab.api::<DorisInitializer>().create(&PostParams::default(), &initializer).await.expect("it is created");
+    let is_done = || async {
+        let phase = lab.api::<DorisInitializer>().get("setup").await.ok().and_then(|found| found.status?.phase);
+        if phase == Some(Phase::Succeeded) { Ok(()) } else { Err(format!("{phase:?}")) }
+    };
+    lab.eventually("the statements are run", Duration::from_mins(2), is_done).await;
 }
 
 async fn give(lab: &Lab, data: &serde_json::Value) {

@@ -93,6 +93,7 @@ pub(super) fn kinds() -> Vec<ApiResource> {
         kind("", "v1", "Event"),
         kind("apps", "v1", "StatefulSet"),
         kind("doris-operator.dev", "v1beta1", "DorisCluster"),
+        kind("doris-operator.dev", "v1beta1", "DorisInitializer"),
     ]
 }
 
