@@ -114,7 +114,7 @@ pub(super) static RESOURCES: Table<ResourceRequirements> = Table {
                 "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || !isQuantity(string(self.requests[k])) || !isQuantity(string(self.limits[k])) || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",
                 requests_within_limits,
             )
-            .since(QUANTITY),
+            .only_from(QUANTITY),
         ]
     },
     nodes: |cluster| {
@@ -227,7 +227,7 @@ pub(super) static SERVICES: Table<ServiceSettings> = Table {
                 "!has(self.sourceRanges) || self.sourceRanges.all(r, isCIDR(r))",
                 |service: &ServiceSettings| service.source_ranges.iter().all(|range| is_network(range)),
             )
-            .since(NETWORK),
+            .only_from(NETWORK),
         ]
     },
     nodes: |cluster| members(cluster).into_iter().map(|(path, member)| (format!("{path}.service"), &member.service)).collect(),

@@ -17,6 +17,9 @@ pub(super) const CEL: u32 = 25;
 const FIELD_PATH: u32 = 28;
 /// Minor version from which `quantity` is known.
 pub(super) const QUANTITY: u32 = 29;
+/// Minor version from which a rule may make text of what is a number or a text. 1.25 refuses the definition, for it takes such a text for
+/// endless; 1.30 does not. Those between were not asked.
+const TEXT: u32 = 30;
 /// Minor version from which `isIP` and `isCIDR` may be used in a new rule; the one before only runs rules that have them.
 pub(super) const NETWORK: u32 = 31;
 
@@ -69,9 +72,14 @@ impl<T> Rule<T> {
     }
 
     /// The same, for servers from a minor version on.
-    pub(super) const fn since(mut self, minor: u32) -> Self {
+    pub(super) const fn only_from(mut self, minor: u32) -> Self {
         self.since = minor;
         self
+    }
+
+    /// Minor version of the first server that takes it.
+    fn since(&self) -> u32 {
+        if self.cel.contains("string(") { self.since.max(TEXT) } else { self.since }
     }
 
     fn to_json(&self, place: &str, kubernetes_minor: u32) -> Value {
@@ -119,7 +127,7 @@ impl<T, K> AnyTable<K> for Table<T, K> {
         }
         for place in self.places {
             let Some(node) = schema_node(schema, place) else { continue };
-            let known = (self.rules)().into_iter().filter(|rule| rule.since <= kubernetes_minor);
+            let known = (self.rules)().into_iter().filter(|rule| rule.since() <= kubernetes_minor);
             let rules = known.map(|rule| rule.to_json(place, kubernetes_minor));
             let list = node.entry("x-kubernetes-validations").or_insert_with(|| json!([]));
             if let Value::Array(list) = list {

@@ -26,7 +26,7 @@ pub(super) static METADATA: Table<MetadataStorage> = Table {
                 NOT_SMALLER,
                 |new: &MetadataStorage, old| text::not_smaller(&new.size, &old.size),
             )
-            .since(QUANTITY),
+            .only_from(QUANTITY),
             Rule::change(
                 ".storageClassName",
                 "{at}.storageClassName can't change: the volumes exist already",
@@ -61,7 +61,7 @@ pub(super) static DISKS: Table<Disk> = Table {
             Rule::change(".size", "{at}: a disk can't become smaller: Kubernetes shrinks no volume", NOT_SMALLER, |new: &Disk, old| {
                 text::not_smaller(&new.size, &old.size)
             })
-            .since(QUANTITY),
+            .only_from(QUANTITY),
             Rule::change(
                 ".storageClassName",
                 "{at}: the storageClassName of a disk can't change: the volumes exist already",
