@@ -26,7 +26,7 @@ use crate::act::identity::Stored;
 use crate::build::OldBudget;
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
-use crate::round::{AccountsMemory, ConfigMemory, OperationMemory, RollMemory, ScaleMemory};
+use crate::round::{AccountsMemory, ConfigMemory, OperationMemory, RollMemory, ScaleMemory, UpgradeMemory};
 use crate::safety::SafetyMetrics;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
@@ -79,6 +79,8 @@ pub struct SetView {
     pub configs: Vec<String>,
     /// Image that members are made with now.
     pub image: Option<String>,
+    /// Image that its template was made with, as far as that is ours.
+    pub build: Option<String>,
 }
 
 impl SetView {
@@ -92,6 +94,7 @@ impl SetView {
         let pod = set.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
         let process = set.metadata.labels.as_ref().and_then(|labels| labels.get(labels::PROCESS));
         let main = pod.and_then(|pod| pod.containers.iter().find(|container| Some(&container.name) == process));
+        let build = set.metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::BUILD)).cloned();
         Self {
             stamp: Stamp::of(set),
             replicas,
@@ -99,6 +102,7 @@ impl SetView {
             restarts: annotations.filter(|(key, _)| is_request(key)).map(|(key, value)| (key.clone(), value.clone())).collect(),
             configs: pod.map(|pod| config_maps(pod.volumes.as_deref().unwrap_or_default())).unwrap_or_default(),
             image: main.and_then(|container| container.image.clone()),
+            build,
         }
     }
 }
@@ -168,6 +172,8 @@ pub struct Memory {
     pub scaling: ScaleMemory,
     /// Configurations as they were written, and what processes said of their keys.
     pub config: ConfigMemory,
+    /// The change of version that is wanted or under way.
+    pub upgrade: UpgradeMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }

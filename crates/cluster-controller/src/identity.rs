@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use serde::{Deserialize, Serialize};
 
+use crate::release::Release;
+
 /// How far founding has come. Only `Founding` allows a start on empty metadata without helper.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum Phase {
@@ -84,6 +86,8 @@ pub struct Identity {
     /// Domain part of every member's FQDN when the cluster was founded; a change would orphan
     /// every registration.
     pub fqdn_suffix: String,
+    /// Builds of Doris that it runs; none before it is founded.
+    pub release: Option<Release>,
     /// Passwords.
     pub accounts: Accounts,
 }
@@ -131,6 +135,9 @@ impl Identity {
         put("fqdn-suffix", &self.fqdn_suffix);
         put("frontends", &json(&self.frontends));
         put("backends", &json(&self.backends));
+        if let Some(release) = &self.release {
+            put("release", &json(release));
+        }
         match &self.phase {
             Phase::Unfounded => put("phase", "Unfounded"),
             Phase::Founding { attempt, pod_uid, claim_uid, since, restarts } => {
@@ -189,6 +196,7 @@ impl Identity {
             frontends: parse_json(data, "frontends")?,
             backends: parse_json(data, "backends")?,
             fqdn_suffix: text(data, "fqdn-suffix")?.to_owned(),
+            release: if data.contains_key("release") { Some(parse_json(data, "release")?) } else { None },
             accounts: Accounts {
                 operator: Password::new(text(data, "operator.current")?),
                 operator_next: optional(data, "operator.next")?,
@@ -203,7 +211,7 @@ impl Identity {
     }
 }
 
-/// String keys and values always have a JSON form.
+/// Maps with string keys, and values that are strings or such maps, always have a JSON form.
 fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("a map with string keys and string values is JSON")
 }
@@ -231,13 +239,14 @@ fn parse_json<T: serde::de::DeserializeOwned>(data: &BTreeMap<String, ByteString
 #[cfg(test)]
 mod tests {
     use super::{Accounts, Identity, KnownFrontend, Phase};
+    use crate::release::Release;
     use doris_client::Password;
     use jiff::Timestamp;
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     /// Keys that may be missing, or are derived from others.
-    const DISPENSABLE: [&str; 6] =
-        ["operator.next", "operator.rotation", "root.applied", "root.next", "admin.applied", "initial-root-password"];
+    const DISPENSABLE: [&str; 7] =
+        ["operator.next", "operator.rotation", "root.applied", "root.next", "admin.applied", "initial-root-password", "release"];
 
     fn identity(phase: Phase) -> Identity {
         Identity {
@@ -247,6 +256,7 @@ mod tests {
             frontends: [("c-fe-0.x".to_owned(), KnownFrontend { name: "fe_1".into(), role: "FOLLOWER".into() })].into(),
             backends: [("c-be-0.x".to_owned(), "10001".to_owned())].into(),
             fqdn_suffix: "c-fe-members.ns.svc.cluster.local".into(),
+            release: Some(Release::default()),
             accounts: Accounts {
                 operator: Password::new("o"),
                 operator_next: Some(Password::new("n")),

@@ -15,6 +15,7 @@ pub mod initializer;
 pub mod observe;
 pub mod plan;
 pub mod program;
+pub mod release;
 pub mod report;
 pub mod round;
 pub mod safety;

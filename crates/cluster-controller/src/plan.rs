@@ -9,5 +9,6 @@ pub mod pruning;
 pub mod replacing;
 pub mod rolling;
 pub mod scaling;
+pub mod upgrade;
 pub mod volumes;
 pub mod workers;

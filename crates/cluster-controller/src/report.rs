@@ -5,7 +5,9 @@ mod members;
 
 use std::time::Duration;
 
-use doris_api::cluster::{ConfigKeyStatus, Endpoints, IdentityStatus, OperationStatus, OverrideStatus, ScaleTargetStatus, UnknownMember};
+use doris_api::cluster::{
+    ConfigKeyStatus, Endpoints, IdentityStatus, OperationStatus, OverrideStatus, ScaleTargetStatus, UnknownMember, UpgradeStatus,
+};
 use doris_api::{Component, DorisCluster, DorisClusterStatus, labels, names, ports};
 use jiff::Timestamp;
 
@@ -58,6 +60,8 @@ pub struct Facts {
     pub overrides: Vec<OverrideStatus>,
     /// How far the configuration is in force, if that could be told.
     pub config: Option<Vec<ConfigKeyStatus>>,
+    /// The change of version that is wanted or under way.
+    pub upgrade: Option<UpgradeStatus>,
 }
 
 /// The whole part of the status that the cluster-controller owns.
@@ -88,6 +92,7 @@ pub fn status(cluster: &DorisCluster, facts: &Facts, now: Timestamp) -> DorisClu
         operation: facts.operation.clone(),
         overrides: facts.overrides.clone(),
         config: facts.config.clone().unwrap_or_else(|| old.config.clone()),
+        upgrade: if facts.is_fresh { facts.upgrade.clone() } else { old.upgrade.clone() },
         ..DorisClusterStatus::default()
     };
     status.conditions = conditions::all(cluster, facts, &old.conditions, now);
@@ -98,6 +103,9 @@ pub fn status(cluster: &DorisCluster, facts: &Facts, now: Timestamp) -> DorisClu
 /// What runs by all that is known; before the cluster is founded nothing runs, and the wanted version is told.
 fn version(cluster: &DorisCluster, facts: &Facts, is_ready: bool, old: &DorisClusterStatus) -> String {
     let is_founded = facts.identity.as_ref().and_then(Identity::cluster_id).is_some();
+    if let Some(running) = facts.identity.as_ref().and_then(|identity| identity.release.as_ref()?.running()) {
+        return running.to_string();
+    }
     let known = old.version.as_ref().filter(|_| is_founded && !is_ready);
     known.unwrap_or(&cluster.spec.version).clone()
 }

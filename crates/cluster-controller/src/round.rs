@@ -13,6 +13,7 @@ mod replacing;
 mod rolling;
 mod scaling;
 mod sweep;
+mod upgrade;
 mod volumes;
 mod workers;
 
@@ -26,6 +27,7 @@ pub use config::ConfigMemory;
 pub use operation::OperationMemory;
 pub use rolling::RollMemory;
 pub use scaling::ScaleMemory;
+pub use upgrade::UpgradeMemory;
 
 use controller_kit::events::{Happening, Severity};
 use doris_api::conditions::reason;
@@ -103,6 +105,7 @@ impl<'a> Round<'a> {
         let Some(stored) = self.identity(&given).await? else { return Ok(()) };
         self.facts.identity = Some(stored.identity.clone());
         self.choose_configurations().await?;
+        let stored = self.settle_builds(stored).await?;
         self.apply(&stored.identity, Stage::Frontends).await?;
         // What cannot be deleted holds nothing up; it is told at the end.
         let swept = self.sweep().await;
@@ -212,7 +215,8 @@ impl<'a> Round<'a> {
         }
         let outdated = self.outdated_pods();
         let is_told = |finding: &Finding| {
-            [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED, reason::BLOCKED].contains(&finding.reason)
+            [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED, reason::BLOCKED, reason::UPGRADING]
+                .contains(&finding.reason)
         };
         if !outdated.is_empty() && !self.facts.waits.iter().chain(&self.facts.stalls).any(is_told) {
             let message = format!(

@@ -38,6 +38,8 @@ pub struct MemberPod {
     pub revision: Option<String>,
     /// ConfigMaps that its configuration is put together from.
     pub configs: Vec<String>,
+    /// Image of the member's container, as the pod asks for it.
+    pub image: Option<String>,
     /// When the container last started.
     pub started_at: Option<Timestamp>,
     /// How often the container was restarted.
@@ -117,6 +119,7 @@ pub(crate) mod fixtures {
             ready: false,
             revision: None,
             configs: Vec::new(),
+            image: None,
             started_at: Some(Timestamp::UNIX_EPOCH),
             restarts: 0,
             ended: None,

@@ -2,6 +2,8 @@
 
 #[path = "script/backend.rs"]
 mod backend;
+#[path = "script/copies.rs"]
+mod copies;
 #[path = "script/frontend.rs"]
 mod frontend;
 #[path = "script/gate.rs"]

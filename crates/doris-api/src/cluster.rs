@@ -20,7 +20,8 @@ pub use policy::{
 };
 pub use status::{
     BlockedBy, ComponentStatus, ConfigKeyStatus, ConfigState, DorisClusterStatus, Endpoints, FailoverIncident, FailoverStatus,
-    IdentityStatus, MemberStatus, MemberUnderWork, OperationRequest, OperationStatus, OverrideStatus, ScaleTargetStatus, UnknownMember,
+    IdentityStatus, MemberStatus, MemberUnderWork, NoReturnStatus, OperationRequest, OperationStatus, OverrideStatus, ScaleTargetStatus,
+    UnknownMember, UpgradeFinding, UpgradeStatus,
 };
 pub use storage::{Disk, Medium, MetadataStorage};
 

@@ -2,18 +2,25 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// One group of equal members; each has a StatefulSet of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Component {
     /// Frontends that vote: FOLLOWERs, one of which is the master.
+    #[serde(rename = "fe")]
     Fe,
     /// Frontends that do not vote: OBSERVERs.
+    #[serde(rename = "fe-ob")]
     FeObserver,
     /// Backends with tablets.
+    #[serde(rename = "be")]
     Be,
     /// Backends without tablets: compute nodes.
+    #[serde(rename = "cn")]
     Cn,
     /// Brokers that read and write remote storage.
+    #[serde(rename = "broker")]
     Broker,
 }
 

@@ -28,6 +28,8 @@ pub const SERVING: &str = "doris-operator.dev/serving";
 pub const STORAGE_LAYOUT: &str = "doris-operator.dev/storage-layout";
 /// Annotation of a configuration's ConfigMap: what is known of keys that were changed while it was in use.
 pub const CONFIG_NOTES: &str = "doris-operator.dev/config-notes";
+/// Annotation of a StatefulSet: the image that its template was made with, before a user's template is put over it.
+pub const BUILD: &str = "doris-operator.dev/build";
 /// Claim annotation: identity id of the cluster whose data it holds.
 pub const IDENTITY: &str = "doris-operator.dev/identity";
 /// Claim annotation: cluster id of Doris whose data it holds.

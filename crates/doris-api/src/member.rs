@@ -30,6 +30,10 @@ pub const RUN_DIR: &str = "/opt/doris-operator/run";
 pub const WAITING_FILE: &str = "waiting";
 /// File below a member's metadata directory or storage root that says whose it is.
 pub const MARKER_FILE: &str = ".operator/member";
+/// File below a frontend's metadata directory: image and version that it was last started with, lines `image=` and `version=`.
+pub const BUILD_FILE: &str = ".operator/build";
+/// Directories below a frontend's metadata directory: copies of `image/` and `bdb/` as the version that follows left them.
+pub const COPY_PREFIX: &str = ".pre-upgrade-";
 /// Where frontends keep metadata in the official image.
 pub const FE_META_DIR: &str = "/opt/apache-doris/fe/doris-meta";
 /// Where the storage roots of backends are mounted, one directory a volume name.
@@ -57,6 +61,10 @@ pub mod env {
     pub const HTTP_PORT: &str = "HTTP_PORT";
     /// BE heartbeat port or broker port, for the probes.
     pub const HEARTBEAT_PORT: &str = "HEARTBEAT_PORT";
+    /// FE: version that the image brings, as the controller knows it.
+    pub const VERSION: &str = "DORIS_VERSION";
+    /// FE: the image; a start with another one than the last copies the metadata first.
+    pub const IMAGE: &str = "DORIS_IMAGE";
     /// BE: storage roots that must be mount points, separated by `;`.
     pub const STORAGE_ROOTS: &str = "STORAGE_ROOTS";
     /// CPU limit in whole cores, rounded up; the BE's `num_cores`. Absent without a limit.
@@ -221,6 +229,10 @@ pub struct Inspection {
     pub identity: String,
     /// Epoch in the marker.
     pub epoch: u64,
+    /// Frontends: version whose metadata is kept in a copy, empty without one.
+    pub copy: String,
+    /// Frontends: what became of the copy that a start with another image makes, empty if none was due.
+    pub copy_note: String,
     /// Backends: storage roots that name no cluster, so never held data or lost it.
     pub blank_roots: Vec<String>,
 }
@@ -235,6 +247,8 @@ impl fmt::Display for Inspection {
         writeln!(formatter, "incarnation={}", self.incarnation)?;
         writeln!(formatter, "identity={}", self.identity)?;
         writeln!(formatter, "epoch={}", self.epoch)?;
+        writeln!(formatter, "copy={}", self.copy)?;
+        writeln!(formatter, "copy-note={}", self.copy_note)?;
         self.blank_roots.iter().try_for_each(|root| writeln!(formatter, "blank={root}"))
     }
 }
@@ -253,6 +267,8 @@ impl Inspection {
                 "incarnation" => value.clone_into(&mut seen.incarnation),
                 "identity" => value.clone_into(&mut seen.identity),
                 "epoch" => seen.epoch = value.parse().unwrap_or(0),
+                "copy" => value.clone_into(&mut seen.copy),
+                "copy-note" => value.clone_into(&mut seen.copy_note),
                 "blank" => seen.blank_roots.push(value.to_owned()),
                 _ => {}
             }
@@ -312,6 +328,8 @@ mod tests {
             incarnation: "i7".into(),
             identity: "id".into(),
             epoch: 3,
+            copy: "2.1.7".into(),
+            copy_note: "made".into(),
             blank_roots: vec!["/data".into(), "/more".into()],
         };
         assert_eq!(Inspection::parse(&seen.to_string()), seen);

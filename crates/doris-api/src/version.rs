@@ -3,9 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A version such as `2.1.7` or `3.0.3-rc02`. Ordered by its numbers; a version with a suffix that
 /// names a preview comes before the same without.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct DorisVersion {
     /// First number.
     pub major: u32,
@@ -52,6 +55,21 @@ impl DorisVersion {
         Line { major: self.major, minor: self.minor }
     }
 
+    /// The version that an image's tag names, such as `registry/doris:be-3.0.3`; nothing if it names none.
+    pub fn of_image(image: &str) -> Option<Self> {
+        let name = image.split('@').next().unwrap_or(image);
+        let tag = name.rsplit('/').next()?.split_once(':')?.1;
+        let plain = tag.split_once('-').filter(|(process, _)| process.bytes().all(|byte| byte.is_ascii_lowercase()));
+        plain.map_or(tag, |(_, version)| version).parse().ok()
+    }
+
+    /// The version in the text that a process tells of itself, such as `doris-3.0.3-rc01-a1b2c3`; nothing if it
+    /// tells none: official images were built that say `doris-0.0.0`.
+    pub fn of_build(text: &str) -> Option<Self> {
+        let version: Self = text.strip_prefix("doris-")?.split('-').next()?.parse().ok()?;
+        (version.major > 0).then_some(version)
+    }
+
     fn is_preview(&self) -> bool {
         ["rc", "alpha", "beta"].iter().any(|word| self.suffix.starts_with(word))
     }
@@ -73,6 +91,20 @@ impl FromStr for DorisVersion {
             return Err(error());
         }
         Ok(Self { major, minor, patch, suffix: suffix.to_owned() })
+    }
+}
+
+impl TryFrom<String> for DorisVersion {
+    type Error = VersionError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<DorisVersion> for String {
+    fn from(version: DorisVersion) -> Self {
+        version.to_string()
     }
 }
 
@@ -130,6 +162,24 @@ mod tests {
             assert_eq!(version(text).to_string(), text);
         }
         assert_eq!(version("3.1.4").line(), Line::V3_1);
+    }
+
+    #[test]
+    fn images_and_processes_tell_their_version_or_nothing() {
+        for (image, told) in [
+            ("apache/doris:be-2.1.7", Some("2.1.7")),
+            ("registry:5000/doris:fe-3.0.3-rc01", Some("3.0.3-rc01")),
+            ("doris:2.0.15@sha256:00ff", Some("2.0.15")),
+            ("registry:5000/doris", None),
+            ("example.com/doris:nowhere", None),
+            ("doris:broker-latest", None),
+        ] {
+            assert_eq!(DorisVersion::of_image(image).map(|version| version.to_string()).as_deref(), told, "{image}");
+        }
+        assert_eq!(DorisVersion::of_build("doris-3.0.3-rc01-1a2b").map(|version| version.to_string()).as_deref(), Some("3.0.3"));
+        for text in ["doris-0.0.0-1a2b", "", "doris-trunk", "3.0.3"] {
+            assert_eq!(DorisVersion::of_build(text), None, "{text:?}");
+        }
     }
 
     #[test]

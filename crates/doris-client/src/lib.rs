@@ -8,6 +8,7 @@ pub mod http;
 mod jobs;
 mod literal;
 mod membership;
+mod metadata_disks;
 mod metrics;
 mod probe;
 mod processes;
@@ -24,6 +25,7 @@ pub use error::Error;
 pub use jobs::{ColocationGroup, JobCount, RunningAlter, RunningBackup};
 pub use literal::MemberAddress;
 pub use membership::BackendChange;
+pub use metadata_disks::MetadataDisk;
 pub use probe::{FrontendTarget, FrontendView, Journals, MasterSearch, find_and_prove_master, probe_frontends};
 pub use rows::{
     AccountGrants, Backend, BackendDisk, BackendSetting, BackendStatus, Broker, DatabaseHealth, Frontend, FrontendRole, FrontendSetting,

@@ -26,7 +26,7 @@ pub use observed::{
     Switches, Token, Unhealthy,
 };
 pub use overrides::{Override, OverrideUse, Refused, annotation, overrides_of};
-pub use preflight::{Finding, preflight};
+pub use preflight::{Finding, TOPICS, preflight};
 pub use step::{FrontendRole, NodeRole, Step};
 pub use tablets::{Allocation, Partition, PartitionKind, PlacedPartition, Placement, Table, TabletMap, TabletMapBuilder, Tablets};
 pub use version_path::{metadata_version, upgrade_path};

@@ -26,13 +26,20 @@ pub struct Finding {
     pub topic: &'static str,
     /// What is so, and what would end it or what it means.
     pub sentence: String,
+    /// The rule that it breaks, if a person may override it.
+    pub rule: Option<SafetyRule>,
 }
+
+/// What is looked at, in the order of the list.
+pub const TOPICS: [&str; 7] = ["version", "backups", "frontends", "backends", "disks", "tablets", "alter jobs"];
 
 /// Looks at everything that an upgrade should not find out half-way.
 pub fn preflight(observed: &Observed, to: &DorisVersion, now: Timestamp) -> Vec<Finding> {
     let step = Step::ChangeVersion { to: to.clone() };
-    let of_rule =
-        |rule, topic| rules::judge(rule, observed, &step).into_iter().map(move |blocked: Blocked| blocker(topic, blocked.sentence));
+    let of_rule = |rule, topic| {
+        let finding = move |blocked: Blocked| Finding { rule: blocked.hard.is_none().then_some(rule), ..blocker(topic, blocked.sentence) };
+        rules::judge(rule, observed, &step).into_iter().map(finding)
+    };
     let mut findings: Vec<Finding> =
         of_rule(SafetyRule::VersionPath, "version").chain(of_rule(SafetyRule::BackupIdle, "backups")).collect();
     findings.extend(frontends(observed));
@@ -44,7 +51,7 @@ pub fn preflight(observed: &Observed, to: &DorisVersion, now: Timestamp) -> Vec<
 }
 
 fn blocker(topic: &'static str, sentence: String) -> Finding {
-    Finding { blocks: true, topic, sentence }
+    Finding { blocks: true, topic, sentence, rule: None }
 }
 
 fn unread(topic: &'static str, what: &str) -> Finding {
@@ -105,7 +112,7 @@ fn backends(observed: &Observed) -> Vec<Finding> {
     if !full.is_empty() {
         let sentence =
             format!("{} {} 85 % full or more, and nothing is copied there while other backends are away", list(&full), be(full.len()));
-        findings.push(Finding { blocks: false, topic: "disks", sentence });
+        findings.push(Finding { blocks: false, topic: "disks", sentence, rule: None });
     }
     findings
 }
@@ -127,7 +134,7 @@ fn tablets(observed: &Observed) -> Option<Finding> {
         be(sum),
         list(&kinds)
     );
-    (sum > 0).then(|| blocker("tablets", sentence))
+    (sum > 0).then(|| Finding { rule: Some(SafetyRule::TabletHealth), ..blocker("tablets", sentence) })
 }
 
 fn alters(observed: &Observed, now: Timestamp) -> Option<Finding> {
@@ -165,7 +172,7 @@ fn few_replicas(observed: &Observed) -> Vec<Finding> {
     let note = |(number, effect): (usize, &str)| {
         let names = with(number);
         let sentence = format!("{} {} {effect}", list(&names), if names.len() == 1 { "has" } else { "have" });
-        (!names.is_empty()).then_some(Finding { blocks: false, topic: "tables", sentence })
+        (!names.is_empty()).then_some(Finding { blocks: false, topic: "tables", sentence, rule: None })
     };
     told.into_iter().filter_map(note).collect()
 }

@@ -13,6 +13,7 @@ use crate::fe::Fe;
 use crate::process::{ProcessId, ProcessState};
 use crate::spec::FeSpec;
 use crate::state::{Body, Proc, State};
+use crate::version::DorisVersion;
 use crate::volume::VolumeDir;
 use crate::world::World;
 
@@ -58,6 +59,8 @@ pub struct FeStart {
     pub fqdn: String,
     /// Its address.
     pub ip: IpAddr,
+    /// Its version.
+    pub version: DorisVersion,
     /// When it started.
     pub at: Instant,
     /// The same in the world's milliseconds since 1970.
@@ -79,6 +82,7 @@ impl FeStart {
             process,
             fqdn: spec.fqdn.clone(),
             ip: spec.ip,
+            version: DorisVersion::parse(&spec.version),
             at: Instant::now(),
             at_ms,
             metadata: MetadataFound::of(&spec.meta),

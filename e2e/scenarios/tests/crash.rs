@@ -7,7 +7,7 @@ use scenarios::lab::many::{each, paused};
 use scenarios::lab::plans::{Outcome, Plan, plans, run};
 use scenarios::lab::sabotage::Bug;
 use scenarios::lab::workloads::{
-    CHANGE_PASSWORDS, CONFIGURE, CREATE, LOSE_FRONTEND_VOLUME, ROLL, SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS, Workload,
+    CHANGE_PASSWORDS, CONFIGURE, CREATE, LOSE_FRONTEND_VOLUME, ROLL, SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS, UPGRADE, Workload,
 };
 
 fn seed() -> u64 {
@@ -51,6 +51,11 @@ fn crash_anywhere_scale_in_of_frontends() {
 #[test]
 fn crash_anywhere_while_the_configuration_changes() {
     crash_anywhere(CONFIGURE);
+}
+
+#[test]
+fn crash_anywhere_upgrade() {
+    crash_anywhere(UPGRADE);
 }
 
 fn crash_anywhere(workload: Workload) {

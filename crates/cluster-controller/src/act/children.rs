@@ -58,6 +58,7 @@ pub async fn apply(
         id: identity.id.clone(),
         cluster_id: identity.cluster_id().filter(|id| !id.is_empty()).map(str::to_owned),
         epoch: identity.epoch,
+        release: identity.release.clone(),
         had_data: identity.backends.keys().filter_map(|fqdn| fqdn.split('.').next()).map(str::to_owned).collect(),
     };
     let mut built = build::Context::new(cluster, facts, ctx.kubernetes_minor).map_err(|error| Error::Build(error.to_string()))?;

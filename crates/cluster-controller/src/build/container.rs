@@ -92,7 +92,12 @@ fn own_env(context: &Context<'_>, component: Component, member: &MemberSettings)
     ];
     let port = |name, port| value(name, spec.port(component, port).to_string());
     match component.process() {
-        Process::Fe => all.extend([port(env::EDIT_LOG_PORT, &ports::FE_EDIT_LOG), port(env::HTTP_PORT, &ports::FE_HTTP)]),
+        Process::Fe => all.extend([
+            port(env::EDIT_LOG_PORT, &ports::FE_EDIT_LOG),
+            port(env::HTTP_PORT, &ports::FE_HTTP),
+            value(env::VERSION, context.version(component)),
+            value(env::IMAGE, context.image(component)),
+        ]),
         Process::Be => {
             all.extend([port(env::HEARTBEAT_PORT, &ports::BE_HEARTBEAT), port(env::HTTP_PORT, &ports::BE_HTTP)]);
             all.push(value(env::STORAGE_ROOTS, storage_roots(context, component).join(";")));

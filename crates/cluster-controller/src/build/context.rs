@@ -6,6 +6,8 @@ use doris_api::{Component, DorisCluster, DorisClusterSpec, labels};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{Resource as _, ResourceExt as _};
 
+use crate::release::Release;
+
 /// What of a cluster's identity stands in its objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdentityFacts {
@@ -17,6 +19,8 @@ pub struct IdentityFacts {
     pub epoch: u64,
     /// Pods of backends whose volumes are known to hold data: empty ones are not started on.
     pub had_data: Vec<String>,
+    /// Builds that templates may name; the spec decides before there is a record.
+    pub release: Option<Release>,
 }
 
 /// An object that can't be built from this spec.
@@ -107,9 +111,18 @@ impl<'a> Context<'a> {
         self.metadata(name, labels::of_component(&self.name, component))
     }
 
+    /// The version that the component's image brings, as far as it is known.
+    pub fn version(&self, component: Component) -> String {
+        let recorded = self.identity.release.as_ref().and_then(|release| release.version_of(&self.image(component)));
+        recorded.map_or_else(|| self.spec().version.clone(), |version| version.to_string())
+    }
+
     /// The image that a component's members run.
     pub fn image(&self, component: Component) -> String {
         let spec = self.spec();
+        if let Some(image) = self.identity.release.as_ref().and_then(|release| release.image(spec, component)) {
+            return image;
+        }
         spec.member(component)
             .and_then(|member| member.image.clone())
             .unwrap_or_else(|| format!("{}:{}-{}", spec.image.repository, component.process(), spec.version))

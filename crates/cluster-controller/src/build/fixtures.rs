@@ -27,7 +27,7 @@ pub fn small() -> Value {
 
 /// A context for a founded cluster on a current server.
 pub fn context(cluster: &DorisCluster) -> Context<'_> {
-    let identity = IdentityFacts { id: "i-1".into(), cluster_id: Some("17".into()), epoch: 0, had_data: Vec::new() };
+    let identity = IdentityFacts { id: "i-1".into(), cluster_id: Some("17".into()), epoch: 0, had_data: Vec::new(), release: None };
     Context::new(cluster, identity, 36).expect("a context")
 }
 

@@ -23,8 +23,10 @@ pub struct SetInput {
 /// which pod restarts when is decided by the controller alone.
 pub fn stateful_set(context: &Context<'_>, component: Component, set: &SetInput) -> Result<StatefulSet, BuildError> {
     let claims = claims(context, component);
+    let mut metadata = context.component_metadata(names::set(&context.name, component), component);
+    metadata.annotations = Some([(labels::BUILD.to_owned(), context.image(component))].into());
     Ok(StatefulSet {
-        metadata: context.component_metadata(names::set(&context.name, component), component),
+        metadata,
         spec: Some(StatefulSetSpec {
             pod_management_policy: Some("Parallel".to_owned()),
             replicas: Some(set.replicas),

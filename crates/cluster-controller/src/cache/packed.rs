@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use doris_api::names;
-use k8s_openapi::api::core::v1::{ContainerStatus, PersistentVolumeClaim, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerStatus, PersistentVolumeClaim, Pod, PodSpec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -33,8 +33,11 @@ pub fn slim_pod(mut pod: Pod) -> Packed<Pod> {
     if let Some(spec) = &mut pod.spec {
         let volumes = spec.volumes.take().unwrap_or_default();
         let node_name = spec.node_name.take();
+        let image = |container: Container| Container { name: container.name, image: container.image, ..Container::default() };
+        let containers = std::mem::take(&mut spec.containers).into_iter().map(image).collect();
         *spec = PodSpec {
             node_name,
+            containers,
             volumes: Some(
                 volumes
                     .into_iter()
@@ -91,7 +94,7 @@ mod tests {
         assert_eq!(kept["metadata"], json!({"name": "p", "uid": "u", "labels": {"a": "b"}, "annotations": {"c": "d"}}));
         assert_eq!(
             kept["spec"],
-            json!({"containers": [], "nodeName": "n", "volumes": [
+            json!({"containers": [{"name": "main", "image": "i"}], "nodeName": "n", "volumes": [
                 {"name": "data", "persistentVolumeClaim": {"claimName": "data-p"}},
                 {"name": "operator-config", "projected": {"sources": [{"configMap": {"name": "c-fe-conf-1"}}]}}
             ]})

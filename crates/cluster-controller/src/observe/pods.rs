@@ -73,6 +73,7 @@ fn member(
         ready: is_ready(pod),
         revision: pod.labels().get(REVISION_LABEL).cloned(),
         configs: pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).map(config_maps).unwrap_or_default(),
+        image: image(pod, component),
         started_at: running.and_then(|running| running.started_at.as_ref()).map(|time| time.0),
         restarts: main.map_or(0, |container| container.restart_count),
         ended: main.and_then(ended),
@@ -92,6 +93,11 @@ fn member(
 fn domain(pod: &Pod) -> Option<String> {
     let zone = pod.labels().get(ZONE_LABEL).map(|zone| format!("zone {zone}"));
     zone.or_else(|| pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref()).map(|node| format!("node {node}")))
+}
+
+fn image(pod: &Pod, component: Component) -> Option<String> {
+    let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice()).unwrap_or_default();
+    containers.iter().find(|container| container.name == component.process().name())?.image.clone()
 }
 
 fn find<'a>(statuses: Option<&'a [ContainerStatus]>, name: &str) -> Option<&'a ContainerStatus> {

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{Facts, Finding, count};
+use crate::plan::upgrade::{Course, course};
+use crate::release;
 
 /// Longest text in the `STATUS` column.
 const MAX_SUMMARY: usize = 120;
@@ -17,7 +19,14 @@ pub fn is_ready(cluster: &DorisCluster, facts: &Facts) -> bool {
         && facts.waits.is_empty()
         && facts.stalls.is_empty()
         && facts.master.is_some()
+        && runs_what_is_wanted(cluster, facts)
         && Component::ALL.into_iter().all(|component| count(cluster, component, &facts.seen).is_complete())
+}
+
+/// No other build is wanted than the one that runs, and no upgrade is under way.
+fn runs_what_is_wanted(cluster: &DorisCluster, facts: &Facts) -> bool {
+    let Some(release) = facts.identity.as_ref().and_then(|identity| identity.release.as_ref()) else { return true };
+    release::wanted(&cluster.spec).is_ok_and(|wanted| course(release, &wanted) == Course::Settled)
 }
 
 /// The text of the `STATUS` column.

@@ -49,11 +49,15 @@ impl Round<'_> {
         self.scale_in(&doris, &mut session, stored).await?;
         let is_blocked = |operation: &OperationStatus| operation.kind == KIND.name && operation.member.is_none();
         let resting = self.facts.operation.clone().filter(is_blocked);
-        self.roll(&doris, &mut session).await?;
+        if self.steer(&doris, &mut session).await? {
+            self.roll(&doris, &mut session).await?;
+        }
         // A scale in that something is in the way of is told while nothing else is done.
         self.facts.operation = self.facts.operation.take().or(resting);
         session.close().await;
-        self.record(stored, &doris).await
+        // The round may have written the record of the builds.
+        let stored = self.memory.identity.clone().unwrap_or_else(|| stored.clone());
+        self.record(&stored, &doris).await
     }
 
     /// Asks Doris and takes what it says into the facts.

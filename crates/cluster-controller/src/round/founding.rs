@@ -77,7 +77,8 @@ impl Round<'_> {
             .await
             .map_err(|source| Error::Doris { what: "setting up the accounts", source })?;
         session.close().await;
-        let next = Identity { phase: Phase::Founded { cluster_id }, accounts, ..stored.identity.clone() };
+        let release = Some(self.first_release(pod));
+        let next = Identity { phase: Phase::Founded { cluster_id }, accounts, release, ..stored.identity.clone() };
         let written = identity::replace(self.ctx, self.key, stored, &next).await?;
         self.keep(written.clone());
         Box::pin(self.tend(&written, given)).await

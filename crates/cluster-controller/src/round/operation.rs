@@ -40,6 +40,16 @@ pub(super) struct Kind {
     pub done_to_target: &'static str,
 }
 
+/// Operations that restart members one at a time: one goes over into the other without losing the member under work.
+const RESTARTS: [&str; 2] = ["RollingRestart", "Upgrade"];
+
+impl Kind {
+    /// Whether an operation of that name is one of this kind.
+    fn covers(self, name: &str) -> bool {
+        self.name == name || RESTARTS.contains(&self.name) && RESTARTS.contains(&name)
+    }
+}
+
 impl Round<'_> {
     /// The operation under way, of whatever kind: as the server has it, or as we decided it a moment ago.
     pub(super) fn under_way(&self) -> Option<OperationStatus> {
@@ -49,12 +59,12 @@ impl Round<'_> {
 
     /// The operation under way, if it is of this kind.
     pub(super) fn operation(&self, kind: Kind) -> Option<OperationStatus> {
-        self.under_way().filter(|operation| operation.kind == kind.name)
+        self.under_way().filter(|operation| kind.covers(&operation.kind))
     }
 
     /// An operation of another kind that is under way: this one waits until it is done, or at a safe point.
     pub(super) fn other_operation(&self, kind: Kind) -> Option<OperationStatus> {
-        self.under_way().filter(|operation| operation.kind != kind.name && !is_between_members(operation))
+        self.under_way().filter(|operation| !kind.covers(&operation.kind) && !is_between_members(operation))
     }
 
     /// Whether the status on the server shows what was decided last, and names this member as the one under work: only then may it
@@ -62,7 +72,7 @@ impl Round<'_> {
     pub(super) fn is_written_down(&self, kind: Kind, pod: &str) -> bool {
         let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
         written
-            .filter(|operation| operation.kind == kind.name)
+            .filter(|operation| kind.covers(&operation.kind))
             .and_then(|operation| operation.member.as_ref())
             .is_some_and(|member| member.pod == pod && self.memory.operation.decided.is_none())
     }
@@ -99,7 +109,7 @@ impl Round<'_> {
 
     /// Gives the Lease up at a safe point, if it is held for this kind of operation.
     pub(super) async fn release_lease(&mut self, kind: Kind) -> Result<(), Error> {
-        if self.memory.operation.holds_lease == Some(kind.name) {
+        if self.memory.operation.holds_lease.is_some_and(|held| kind.covers(held)) {
             self.memory.operation.holds_lease = None;
             self.ctx.operations.release(&self.key.namespace, &self.key.name).await?;
         }

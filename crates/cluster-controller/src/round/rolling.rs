@@ -21,6 +21,8 @@ use crate::plan::rolling::{Limits, Member, Record, Scene, Step, plan};
 
 /// What this operation is called.
 const KIND: Kind = Kind { name: ROLLING, reason: reason::RESTARTING, done_to_target: "is restarted" };
+/// What it is called while it leads to another version.
+const UPGRADE: Kind = Kind { name: "Upgrade", reason: reason::UPGRADING, done_to_target: "is upgraded" };
 
 /// What is remembered of a roll between two rounds. It only spares work.
 #[derive(Debug, Default)]
@@ -43,18 +45,23 @@ const AVOIDED_SECONDS: i64 = 120;
 const AVOIDED: &str = "blacklist_duration_second";
 
 impl Round<'_> {
+    /// What restarting members is called now.
+    pub(super) fn kind(&self) -> Kind {
+        if self.upgrade_under_way().is_some() { UPGRADE } else { KIND }
+    }
+
     /// One step of a roll, if one is due; every switch of ours is off when none is.
     pub(super) async fn roll(&mut self, doris: &Doris, session: &mut Session) -> Result<(), Error> {
-        if let Some(other) = self.other_operation(KIND) {
+        if let Some(other) = self.other_operation(self.kind()) {
             self.wait_for_other(&other);
             return Ok(());
         }
         let Some(members) = self.members(doris, session).await? else { return Ok(()) };
-        let operation = self.operation(KIND);
+        let operation = self.operation(self.kind());
         let record = operation.as_ref().and_then(record_of);
         let has_work = record.is_some() || members.iter().any(|member| member.pod.as_ref().is_some_and(|pod| pod.outdated));
         let health = self.health(doris, session, &members, record.as_ref(), has_work).await?;
-        let limits = self.limits();
+        let limits = self.limits_of_upgrade(self.limits(), doris);
         let scene = Scene {
             members: &members,
             record: record.as_ref(),
@@ -71,7 +78,15 @@ impl Round<'_> {
             self.tell_leave();
         }
         let told = self.told(operation, &members, &step, answer);
-        self.carry_out(doris, session, &members, step, told).await
+        let is_at_rest = step == Step::Rest;
+        let stopped = if let Step::Stop { pod, .. } = &step { members.iter().find(|member| member.name == *pod) } else { None };
+        let stopped = stopped.map(|member| member.component);
+        self.carry_out(doris, session, &members, step, told).await?;
+        match stopped {
+            Some(component) => self.mend_with_upgrade(component).await,
+            None if is_at_rest => self.go_on_with_upgrade(doris, &members).await,
+            None => Ok(()),
+        }
     }
 
     /// Another operation works on the cluster: nothing is restarted meanwhile, and its switches are not taken back.
@@ -97,11 +112,11 @@ impl Round<'_> {
         let Some((member, pod)) = broken.filter(|_| strategy_is_ours).and_then(|member| Some((member, member.pod.as_ref()?))) else {
             return Ok(());
         };
-        let Some(fence) = self.hold_lease(KIND, &member.name).await? else { return Ok(()) };
+        let Some(fence) = self.hold_lease(self.kind(), &member.name).await? else { return Ok(()) };
         self.memory.roll.unhealthy = None;
         self.delete_pod(&member.name, &pod.uid, &fence).await?;
         self.wait(
-            reason::RESTARTING,
+            self.kind().reason,
             format!(
                 "{} could not run ({}) and is made anew from the present spec",
                 member.name,
@@ -125,6 +140,7 @@ impl Round<'_> {
         Limits {
             partition: u32::try_from(update.partition).unwrap_or(0),
             avoided: SignedDuration::from_secs(avoided.unwrap_or(AVOIDED_SECONDS)),
+            only: None,
             drain: seconds(update.timeouts.drain_seconds),
             frontend: seconds(update.timeouts.frontend_seconds),
             backend: seconds(update.timeouts.backend_seconds),
@@ -139,15 +155,18 @@ impl Round<'_> {
 
     /// What the status tells of the operation after this step.
     fn told(&self, before: Option<OperationStatus>, members: &[Member], step: &Step, answer: rules::Answer) -> Option<OperationStatus> {
-        let left = members.iter().filter(|member| member.pod.as_ref().is_some_and(|pod| pod.outdated)).count();
+        let is_left = |member: &&Member| member.pod.as_ref().is_some_and(|pod| pod.outdated) || self.awaits_its_build(member.component);
+        let left = members.iter().filter(is_left).count();
         let left = i32::try_from(left).unwrap_or(i32::MAX);
+        let is_upgrade = self.kind() == UPGRADE;
         let mut before = before;
         if let Some(operation) = &mut before {
             operation.blocked_by = Vec::new();
+            self.kind().name.clone_into(&mut operation.kind);
         }
         let step_words = words(step);
         match step {
-            Step::Rest => None,
+            Step::Rest => is_upgrade.then(|| before.unwrap_or_else(|| OperationStatus { total: Some(left), ..self.new_operation() })),
             Step::Begin { pod, reason } => {
                 let mut operation = before.unwrap_or_else(|| self.new_operation());
                 operation.member = Some(self.under_work(members.iter().find(|member| member.name == *pod)?, reason, &answer)?);
@@ -169,7 +188,7 @@ impl Round<'_> {
                 operation.member = None;
                 operation.done = Some(operation.done.unwrap_or(0).saturating_add(i32::from(is_done)));
                 operation.step = step_words.unwrap_or_default();
-                (left > 0).then_some(operation)
+                (left > 0 || is_upgrade).then_some(operation)
             }
             Step::CutShort { .. } => {
                 let mut operation = before?;
@@ -177,13 +196,16 @@ impl Round<'_> {
                 operation.step = step_words.unwrap_or_default();
                 Some(operation)
             }
-            _ => before.map(|operation| OperationStatus { step: step_words.unwrap_or(operation.step), ..operation }),
+            _ => before
+                .or_else(|| is_upgrade.then(|| self.new_operation()))
+                .map(|operation| OperationStatus { step: step_words.unwrap_or(operation.step), ..operation }),
         }
     }
 
     fn new_operation(&self) -> OperationStatus {
         OperationStatus {
-            kind: KIND.name.to_owned(),
+            kind: self.kind().name.to_owned(),
+            target: self.key.name.clone(),
             started_at: Some(Time(whole_seconds(self.ctx.clock.now()))),
             done: Some(0),
             ..OperationStatus::default()
@@ -211,6 +233,11 @@ fn at_member(mut operation: OperationStatus, pod: &str, left: i32, step: Option<
     operation.step = step.unwrap_or_default();
     operation.total = Some(operation.done.unwrap_or(0).saturating_add(left));
     operation
+}
+
+/// A pod's name from its host.
+pub(super) fn short(host: &str) -> &str {
+    host.split('.').next().unwrap_or(host)
 }
 
 fn record_of(operation: &OperationStatus) -> Option<Record> {

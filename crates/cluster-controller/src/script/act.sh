@@ -35,6 +35,7 @@ prepare_frontend() {
     # A marker that is there stays as it is: a full volume must not keep its frontend from starting.
     *) [ -n "$marker_identity" ] || write_marker "$meta" adopted "$wanted_epoch" ;;
     esac || refuse 70 "the marker could not be written to the volume"
+    write_build
 }
 
 prepare_backend() {

@@ -20,6 +20,7 @@ resolver=${RESOLVER:-getent}
 dns_tries=${DNS_TRIES:-120}
 watch_seconds=${WATCH_SECONDS:-5}
 hang_seconds=${HANG_SECONDS:-30}
+copy_reserve=${COPY_RESERVE_KIB:-1048576}
 
 say() { printf '%s\n' "start.sh: $*" >&2; }
 
@@ -59,6 +60,8 @@ is_mounted() {
 . "${0%/*}/gate.sh"
 # shellcheck source=act.sh
 . "${0%/*}/act.sh"
+# shellcheck source=copy.sh
+. "${0%/*}/copy.sh"
 # shellcheck source=config.sh
 . "${0%/*}/config.sh"
 # shellcheck source=run.sh
@@ -138,12 +141,17 @@ inspect_backend() {
     } >"$termination_log"
 }
 
-# What the controller sees of a frontend's volume.
+# What the controller sees of a frontend's volume. It runs once for a pod and before Doris: here the copy is made,
+# which may take long and must not be taken for a start that hangs.
 inspect_frontend() {
     meta=$doris/fe/doris-meta
-    mounted=false
+    mounted=false copy='' copy_note=''
     if is_mounted "$meta"; then mounted=true; fi
     look_at_metadata
+    if $mounted; then
+        copy_metadata
+        look_at_copy
+    fi
     {
         echo "mounted=$mounted"
         echo "role=$has_role"
@@ -153,6 +161,8 @@ inspect_frontend() {
         echo "incarnation=$incarnation"
         echo "identity=$marker_identity"
         echo "epoch=$epoch"
+        echo "copy=$copy"
+        echo "copy-note=$copy_note"
     } >"$termination_log"
 }
 

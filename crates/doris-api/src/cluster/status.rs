@@ -57,6 +57,9 @@ pub struct DorisClusterStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1024))]
     pub config: Vec<ConfigKeyStatus>,
+    /// The change of version that is wanted or under way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<UpgradeStatus>,
     /// What the failover-watcher sees and does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failover: Option<FailoverStatus>,
@@ -213,6 +216,48 @@ pub struct OperationStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub blocked_by: Vec<BlockedBy>,
+}
+
+/// A change of version that is wanted or under way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UpgradeStatus {
+    /// Version before.
+    pub from: String,
+    /// Version after.
+    pub to: String,
+    /// `PreFlight`, the component whose turn it is, or `Finishing`.
+    pub phase: String,
+    /// Whether a frontend of the new metadata version has been master.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub point_of_no_return: Option<NoReturnStatus>,
+    /// What was looked at before the first step, and what the operator does not do.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub findings: Vec<UpgradeFinding>,
+}
+
+/// The moment after which older frontends do not start any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NoReturnStatus {
+    /// Whether it has passed.
+    pub crossed: bool,
+    /// What that means.
+    pub message: String,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UpgradeFinding {
+    /// What it is about.
+    pub check: String,
+    /// `ok`, `warning` or `blocker`.
+    pub result: String,
+    /// What is so, and what would end it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
 }
 
 /// The member that an operation works on, as it was before.

@@ -74,7 +74,7 @@ fn checkpointed(observed: &Observed, metadata: &Metadata, from: &DorisVersion, t
         .collect();
     let first = old.first()?;
     let sentence = format!(
-        "{} {} no image of the metadata that is newer than the upgrade to {} (journal id {since}), and {to} reads no older one; this ends with the next checkpoint, which Doris makes by itself",
+        "{} {} no image of the metadata that is newer than the upgrade to {} (journal id {since}), and {to} reads no older one; this ends with the next checkpoint, which Doris makes by itself after 50000 journal entries, or when the master is restarted: the next one makes one for every frontend that is up then",
         list(&old),
         if old.len() == 1 { "has" } else { "have" },
         from.line()

@@ -52,11 +52,15 @@ impl Fe {
         self.meta.volume.write(&self.meta.join("image/VERSION"), text)
     }
 
+    /// Journal id of the newest image, whoever made it.
+    pub(crate) fn newest_image_id(&self) -> Option<u64> {
+        let files = self.meta.volume.files(&self.meta.join("image"));
+        files.iter().filter_map(|path| path.rsplit_once("/image.")?.1.parse::<u64>().ok()).max()
+    }
+
     /// Number and content of the newest image.
     pub(crate) fn newest_image(&self) -> Option<(u64, Vec<u8>)> {
-        let files = self.meta.volume.files(&self.meta.join("image"));
-        let number = |path: &String| path.rsplit_once("/image.")?.1.parse::<u64>().ok();
-        let newest = files.iter().filter_map(number).max()?;
+        let newest = self.newest_image_id()?;
         Some((newest, self.meta.volume.read(&self.meta.join(&format!("image/image.{newest}"))).ok()?))
     }
 

@@ -205,7 +205,7 @@ fn ha(state: &State, id: ProcessId) -> Data {
         "role": role,
         "is_ready": fe.is_ready().to_string(),
         "electable_nodes": hosts(true),
-        "last_checkpoint_version": fe.checkpoint.0.to_string(),
+        "last_checkpoint_version": fe.newest_image_id().unwrap_or(0).max(fe.checkpoint.0).to_string(),
         "last_checkpoint_time": fe.checkpoint.1.to_string(),
         "current_journal_id": fe.applied.to_string(),
         "observer_nodes": hosts(false),

@@ -66,7 +66,8 @@ impl Engine for Doris {
                 let message = if words.last() == Some(&"be") {
                     volume::inspect_backend(self, &launch)
                 } else {
-                    volume::frontend(self, &launch).map_or_else(|| "mounted=false\n".into(), |dir| volume::inspect(&dir).seen.to_string())
+                    volume::frontend(self, &launch)
+                        .map_or_else(|| "mounted=false\n".into(), |dir| volume::inspect_frontend(&dir, &launch).to_string())
                 };
                 Box::new(process::Ended(Exit { code: 0, message }))
             }

@@ -113,6 +113,7 @@ impl Script {
             }
         };
         self.prepare(&dir, aside, &how)?;
+        volume::write_build(&dir, &self.launch);
         let hash = self.line(&format!("{ROOT_HASH_DIR}/initial-root-password"));
         if matches!(how, Start::Found(_)) {
             if hash.is_empty() {

@@ -1,6 +1,8 @@
 //! What the script sees and writes on a member's disks.
 
-use doris_api::member::{FE_META_DIR, Inspection, MARKER_FILE, Marker, env};
+use std::collections::BTreeSet;
+
+use doris_api::member::{BUILD_FILE, COPY_PREFIX, FE_META_DIR, Inspection, MARKER_FILE, Marker, env};
 use doris_sim::VolumeDir;
 
 use super::Doris;
@@ -48,6 +50,8 @@ pub(super) fn inspect(dir: &VolumeDir) -> VolumeView {
         incarnation: known.incarnation,
         identity: known.identity,
         epoch: known.epoch,
+        copy: copies(dir).into_iter().next().unwrap_or_default(),
+        copy_note: String::new(),
         blank_roots: Vec::new(),
     };
     VolumeView { seen, blank: journal.is_empty() && dir.volume.files(&dir.join("image")).is_empty(), marker }
@@ -69,6 +73,54 @@ pub(super) fn inspect_backend(engine: &Doris, launch: &Launch) -> String {
         }
     }
     format!("{told}mounted={mounted}\n")
+}
+
+/// Versions whose metadata is kept in a copy.
+fn copies(dir: &VolumeDir) -> BTreeSet<String> {
+    let inside = format!("{}/{COPY_PREFIX}", dir.path.trim_matches('/'));
+    let files = dir.volume.files(&dir.path);
+    let version = |path: &String| Some(path.strip_prefix(inside.trim_start_matches('/'))?.split('/').next()?.to_owned());
+    files.iter().filter_map(version).collect()
+}
+
+/// What a frontend's journal wants free.
+const RESERVE: u64 = 1 << 30;
+
+/// What the inspection of a frontend does and tells: before another build starts on complete metadata, it is copied.
+pub(super) fn inspect_frontend(dir: &VolumeDir, launch: &Launch) -> Inspection {
+    let seen = inspect(dir).seen;
+    let image = launch.env.get(env::IMAGE).map(String::as_str).unwrap_or_default();
+    if image.is_empty() || !seen.is_complete() || value(dir, BUILD_FILE, "image") == image {
+        return seen;
+    }
+    let last = value(dir, BUILD_FILE, "version");
+    let last = if last.is_empty() { "unknown" } else { &last };
+    let parts: Vec<String> = ["image", "bdb"].iter().flat_map(|part| dir.volume.files(&dir.join(part))).collect();
+    let contents: Vec<(String, Vec<u8>)> =
+        parts.into_iter().filter_map(|path| Some((path.clone(), dir.volume.read(&path).ok()?))).collect();
+    let size = contents.iter().map(|(_, content)| content.len() as u64).sum::<u64>();
+    for old in copies(dir) {
+        dir.volume.remove(&dir.join(&format!("{COPY_PREFIX}{old}")));
+    }
+    let own = dir.path.trim_matches('/');
+    let kept = |path: &str| dir.join(&format!("{COPY_PREFIX}{last}/{}", path.trim_start_matches(own).trim_start_matches('/')));
+    let has_room = dir.volume.free().is_none_or(|free| free >= size + RESERVE);
+    let made = has_room && contents.into_iter().all(|(path, content)| dir.volume.write(&kept(&path), content).is_ok());
+    if !made {
+        dir.volume.remove(&dir.join(&format!("{COPY_PREFIX}{last}")));
+    }
+    let note = if made { "made" } else { "not made: no room" };
+    Inspection { copy_note: note.to_owned(), ..inspect(dir).seen }
+}
+
+/// What the next start compares its own image with.
+pub(super) fn write_build(dir: &VolumeDir, launch: &Launch) {
+    let variable = |name: &str| launch.env.get(name).cloned().unwrap_or_default();
+    let (image, version) = (variable(env::IMAGE), variable(env::VERSION));
+    if !image.is_empty() {
+        // A full volume keeps no frontend from starting.
+        drop(dir.volume.write(&dir.join(BUILD_FILE), format!("image={image}\nversion={version}\n")));
+    }
 }
 
 /// Moves metadata away, image first.

@@ -11,6 +11,7 @@ pub mod logs;
 mod model;
 mod probe;
 mod rolls;
+mod upgrades;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use history::History;
 use model::Model;
 use rolls::Rolls;
+use upgrades::Upgrades;
 
 use super::storm::Storm;
 
@@ -39,9 +41,10 @@ const PROBE: Duration = Duration::from_secs(1);
 
 /// Watches a laboratory from its beginning.
 pub struct Watcher {
+    world: World,
     history: Arc<Mutex<History>>,
     model: Arc<Mutex<Model>>,
-    world: World,
+    upgrades: Arc<Mutex<Upgrades>>,
     _tasks: JoinSet<()>,
 }
 
@@ -50,6 +53,7 @@ impl Watcher {
     /// follow from.
     pub(crate) fn start(world: World, client: &Client, storm: Option<Storm>) -> Self {
         let (history, model) = (Arc::new(Mutex::new(History::default())), Arc::new(Mutex::new(Model::default())));
+        let upgrades = Arc::new(Mutex::new(Upgrades::default()));
         let mut tasks = JoinSet::new();
         for kind in history::kinds() {
             tasks.spawn(history::follow(client.clone(), kind, history.clone()));
@@ -57,15 +61,17 @@ impl Watcher {
         if let Some(storm) = storm {
             tasks.spawn(judge_stops(world.clone(), storm, history.clone(), model.clone()));
         }
-        tasks.spawn(look(world.clone(), history.clone(), model.clone()));
+        tasks.spawn(look(world.clone(), history.clone(), model.clone(), upgrades.clone()));
         tasks.spawn(log_in(world.clone(), history.clone(), model.clone()));
-        Self { history, model, world, _tasks: tasks }
+        Self { world, history, model, upgrades, _tasks: tasks }
     }
 
     /// All that was found so far.
     pub fn verdicts(&self) -> Verdicts {
         let (history, model) = (lock(&self.history), lock(&self.model));
         let mut broken: BTreeSet<String> = model.broken().clone();
+        broken.extend(lock(&self.upgrades).broken().iter().cloned());
+        broken.extend(upgrades::judge_starts(&self.world.fe_starts(), &self.world.crossings()));
         broken.extend(history.judge());
         broken.extend(judge_names(&history, &model));
         broken.extend(judge_foundings(&history, &model));
@@ -84,8 +90,9 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn look(world: World, history: Arc<Mutex<History>>, model: Arc<Mutex<Model>>) {
+async fn look(world: World, history: Arc<Mutex<History>>, model: Arc<Mutex<Model>>, upgrades: Arc<Mutex<Upgrades>>) {
     loop {
+        lock(&upgrades).look(&world.versions());
         let mut broken = lock(&history).leaving().look(&world);
         let fresh = lock(&model).look(&world.members());
         broken.extend(fresh.iter().filter_map(|(cluster, host)| lock(&history).leaving().registered(cluster, host)));

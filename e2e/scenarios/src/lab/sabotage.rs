@@ -81,11 +81,15 @@ pub enum Bug {
     DropWithData,
     /// A member is registered that the spec does not ask for.
     AddBeyondSpec,
+    /// A frontend of a newer line runs beside backends of the old one.
+    NewerBesideBackends,
+    /// A frontend is made with the old line once a newer master wrote its metadata.
+    OlderOnNewMetadata,
 }
 
 impl Bug {
     /// Every bug, with the rule that has to catch it.
-    pub const ALL: [(Self, &'static str); 28] = [
+    pub const ALL: [(Self, &'static str); 30] = [
         (Self::TicketBeforeRecord, "found-on-record"),
         (Self::TicketForAnotherPod, "ticket-names-pod"),
         (Self::AddByServiceName, "own-name"),
@@ -114,6 +118,8 @@ impl Bug {
         (Self::LowerBeforeDrop, "row-before-pod"),
         (Self::DropWithData, "dropped-empty"),
         (Self::AddBeyondSpec, "asked-for"),
+        (Self::NewerBesideBackends, "upgrade-order"),
+        (Self::OlderOnNewMetadata, "no-downgrade"),
     ];
 
     /// Does it, in a laboratory where a cluster `demo` is created.
@@ -215,6 +221,14 @@ impl Bug {
             Self::LowerBeforeDrop => lower_before_drop(lab).await,
             Self::DropWithData => drop_with_data(lab).await,
             Self::AddBeyondSpec => add_beyond_spec(lab).await,
+            Self::NewerBesideBackends => {
+                ready(lab).await;
+                guests(lab, &[("3.0.3", 1)]).await;
+            }
+            Self::OlderOnNewMetadata => {
+                ready(lab).await;
+                guests(lab, &[("2.1.7", 1), ("3.0.3", 1), ("2.1.7", 2)]).await;
+            }
         }
     }
 }
@@ -296,6 +310,17 @@ async fn visit(lab: &Lab, volume: &Volume, helpers: &[String]) {
     let process = lab.world.start_fe(spec);
     tokio::time::sleep(VISIT).await;
     process.signal(Signal::Kill);
+}
+
+/// Frontends of these versions, one after the other, on one volume and under one name, at the address of that number.
+async fn guests(lab: &Lab, starts: &[(&str, u8)]) {
+    let volume = Volume::new();
+    for (version, address) in starts {
+        let ip = IpAddr::V4(std::net::Ipv4Addr::new(10, 254, 0, *address));
+        let process = lab.world.start_fe(FeSpec::new(format!("demo-fe-9.{DOMAIN}"), ip, *version, VolumeDir::root(&volume)));
+        tokio::time::sleep(Duration::from_mins(1)).await;
+        process.signal(Signal::Kill);
+    }
 }
 
 /// The master and its followers by pod name.

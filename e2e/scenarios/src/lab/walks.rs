@@ -192,6 +192,7 @@ pub async fn run(walk: &Walk) -> Vec<String> {
         if let Ok(end) = end::state(&lab, NAME).await {
             broken.extend(end::left_tickets(&end));
         }
+        broken.extend(end::switches(&lab));
     }
     broken.extend(lab.broken_rules());
     broken.extend(logs.judge(&lab.passwords()));

@@ -6,6 +6,7 @@ mod create;
 mod lose_volume;
 mod roll;
 mod scale_in;
+mod upgrade;
 
 use std::fmt;
 use std::future::Future;
@@ -21,6 +22,7 @@ pub use create::CREATE;
 pub use lose_volume::LOSE_FRONTEND_VOLUME;
 pub use roll::ROLL;
 pub use scale_in::{SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS};
+pub use upgrade::UPGRADE;
 
 /// Name of the cluster in all workloads.
 pub const NAME: &str = "demo";

@@ -88,6 +88,21 @@ fn a_change_restarts_every_pod_once_and_the_master_last() {
 }
 
 #[test]
+fn another_version_is_installed_in_order() {
+    run("upgrade", async |place| {
+        let controller = Box::pin(begun(&place, &spec("2.1.7"))).await;
+        let master = led_by(&place).await;
+        let done = Box::pin(changed(&place, spec("3.0.3"))).await;
+        assert_eq!(in_order_of_age(&place).await, expected_order(&master));
+        assert_eq!(done.status.and_then(|status| status.version).as_deref(), Some("3.0.3"));
+        let images: Vec<String> =
+            pods(&place).await.iter().filter_map(|pod| pod.spec.as_ref()?.containers.first()?.image.clone()).collect();
+        assert!(images.len() == 6 && images.iter().all(|image| image.ends_with("-3.0.3")), "{images:?}");
+        controller.stop().await.expect("an end");
+    });
+}
+
+#[test]
 fn a_backend_leaves_empty_and_its_volume_stays() {
     run("scale_in", async |place| {
         let mut four = spec("2.1.7");

@@ -8,7 +8,8 @@ use super::scene::{Member, Scene};
 
 /// The member that is restarted next, and why it is its turn.
 pub(super) fn next<'a>(scene: &Scene<'a>) -> Option<(&'a Member, String)> {
-    let outdated = scene.members.iter().filter(|member| is_outdated(member));
+    let may = |member: &&Member| scene.limits.only.as_ref().is_none_or(|only| only.contains(&member.component)) || member.is_down();
+    let outdated = scene.members.iter().filter(|member| is_outdated(member)).filter(may);
     outdated.min_by_key(|member| turn(scene, member)).map(|member| (member, reason(member)))
 }
 

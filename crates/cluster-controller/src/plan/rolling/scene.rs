@@ -139,6 +139,8 @@ pub struct Limits {
     pub partition: u32,
     /// For so long frontends leave a backend alone that did not answer them.
     pub avoided: SignedDuration,
+    /// Components whose turn it is in an upgrade; others wait for theirs, unless they cannot run anyway.
+    pub only: Option<Vec<Component>>,
 }
 
 /// All that the plan looks at.

@@ -110,6 +110,7 @@ impl Given {
             held_by: self.held_by.clone(),
             partition: self.partition,
             avoided: seconds(120),
+            only: None,
         };
         plan(&Scene {
             members: &self.members,

@@ -9,7 +9,7 @@ use doris_client::{MemberAddress, Session};
 use super::super::Round;
 use super::super::member::{give_work_again, keep_work_away};
 use super::gather::SCHEDULER;
-use super::{KIND, words};
+use super::words;
 use crate::error::Error;
 use crate::observe::doris::Doris;
 use crate::plan::rolling::{Member, Step};
@@ -31,10 +31,10 @@ impl Round<'_> {
         let target = target_of(&step).or_else(|| told.as_ref().map(|operation| operation.target.clone()));
         self.decide(told);
         if self.is_safe_point(&step) {
-            return self.release_lease(KIND).await;
+            return self.release_lease(self.kind()).await;
         }
-        let Some(fence) = self.hold_lease(KIND, target.as_deref().unwrap_or("its backends")).await? else { return Ok(()) };
-        if touches_the_member_under_work(&step) && !target.as_deref().is_some_and(|pod| self.is_written_down(KIND, pod)) {
+        let Some(fence) = self.hold_lease(self.kind(), target.as_deref().unwrap_or("its backends")).await? else { return Ok(()) };
+        if touches_the_member_under_work(&step) && !target.as_deref().is_some_and(|pod| self.is_written_down(self.kind(), pod)) {
             return Ok(());
         }
         let pod_of = |name: &str| members.iter().find(|member| member.name == name);
@@ -78,10 +78,12 @@ impl Round<'_> {
         match step {
             Step::Stop { .. } => self.stall(reason::ROLL_STOPPED, sentence),
             Step::Blocked { .. } => self.wait(reason::BLOCKED, sentence),
+            Step::Held(_) if self.upgrade_under_way().is_some() => self.tell_upgrade(reason::RESTART_PENDING, &sentence),
             Step::Held(_) => {
                 let waiting: Vec<String> = self.outdated_pods();
                 self.wait(reason::RESTART_PENDING, format!("{} still run what the spec said before: {sentence}", waiting.join(", ")));
             }
+            _ if self.upgrade_under_way().is_some() => self.tell_upgrade(reason::UPGRADING, &sentence),
             _ => self.wait(reason::RESTARTING, sentence),
         }
     }
@@ -98,7 +100,7 @@ impl Round<'_> {
             return give_work_again(session, &address).await;
         }
         // Where nobody else can answer, every query that is kept away fails: they end with the process, not before.
-        let keeps_queries = self.operation(KIND).and_then(|operation| operation.member).is_some_and(|known| known.keeps_queries);
+        let keeps_queries = self.operation(self.kind()).and_then(|operation| operation.member).is_some_and(|known| known.keeps_queries);
         keep_work_away(session, &address, !keeps_queries).await
     }
 

@@ -79,7 +79,9 @@ impl Round<'_> {
 
     /// What only the member under work, or only the other frontends, can tell.
     async fn ask_member_under_work(&self, members: &mut [Member], doris: &Doris, session: &mut Session) -> Result<(), Error> {
-        let Some(name) = self.operation(super::KIND).and_then(|operation| operation.member).map(|member| member.pod) else { return Ok(()) };
+        let Some(name) = self.operation(self.kind()).and_then(|operation| operation.member).map(|member| member.pod) else {
+            return Ok(());
+        };
         let Some(member) = members.iter_mut().find(|member| member.name == name) else { return Ok(()) };
         let fqdn = self.fqdn(member);
         match member.component {
@@ -158,6 +160,7 @@ impl Round<'_> {
         }
         let failed = |source| Error::Doris { what: "reading the switches of the tablet scheduler", source };
         let switches = survey::switches(session).await.map_err(failed)?;
+        self.memory.upgrade.see_switches(switches);
         let hold = switches.scheduler_off;
         self.memory.roll.clean_master = if has_work || hold { None } else { doris.master().map(str::to_owned) };
         let health_counts =
@@ -178,7 +181,7 @@ impl Round<'_> {
         let health =
             survey::health(session).await.map_err(|source| Error::Doris { what: "asking for the health of the tablets", source })?;
         let before: BTreeSet<u64> = self
-            .operation(super::KIND)
+            .operation(self.kind())
             .and_then(|operation| operation.baseline)
             .and_then(|text| read_baseline(&text, MOST_TABLETS).ok())
             .unwrap_or_default();

@@ -197,7 +197,9 @@ impl Round<'_> {
     fn safety_step(&self, doris: &Doris, member: &Member) -> Option<SafetyStep> {
         let host = self.fqdn(member);
         match member.component {
-            Component::Fe | Component::FeObserver if member.registered => Some(SafetyStep::RestartFrontend { host, onto: None }),
+            Component::Fe | Component::FeObserver if member.registered => {
+                Some(SafetyStep::RestartFrontend { host, onto: self.onto(member) })
+            }
             Component::Be | Component::Cn => {
                 let row = doris.backends.iter().find(|row| row.host == host)?;
                 Some(SafetyStep::RestartBackends { backends: [row.id].into() })
@@ -231,6 +233,7 @@ impl Round<'_> {
         if matches!(step, SafetyStep::RestartFrontend { .. }) {
             let found = Found { views: &doris.views, frontends: &doris.frontends, verdict: &doris.verdict };
             observed.frontends = Some(survey::frontends(self.ctx.transport.as_ref(), found, &self.frontend_pods(members)).await);
+            observed.metadata = self.metadata_in_upgrade();
         }
         // A text that somebody spoilt counts as an empty set: stricter, never laxer.
         observed.baseline = baseline.map(Result::unwrap_or_default);
@@ -239,7 +242,7 @@ impl Round<'_> {
     }
 
     /// What each backend and compute node is, by its pod: Doris does not tell of a dead one.
-    fn roles(&self) -> BTreeMap<String, NodeRole> {
+    pub(in crate::round) fn roles(&self) -> BTreeMap<String, NodeRole> {
         let of = |component, role| self.facts.seen.of(component).iter().map(move |pod| (pod.fqdn.clone(), role));
         of(Component::Be, NodeRole::Mix).chain(of(Component::Cn, NodeRole::Computation)).collect()
     }
@@ -251,7 +254,7 @@ impl Round<'_> {
             stopped: member.pod.as_ref().is_none_or(|pod| !pod.running),
             done: member.pod.as_ref().is_some_and(|pod| !pod.outdated && !pod.leaving),
             steady_for: None,
-            has_metadata_copy: false,
+            has_metadata_copy: self.has_metadata_copy(member),
         };
         frontends.map(|member| (self.fqdn(member), pod(member))).collect()
     }
@@ -270,7 +273,7 @@ impl Round<'_> {
         Said::of(self.cluster, format!("{} {began}", KIND.name), now)
     }
 
-    fn asked_under(&self) -> (Option<i64>, BTreeMap<String, String>) {
+    pub(in crate::round) fn asked_under(&self) -> (Option<i64>, BTreeMap<String, String>) {
         (self.cluster.metadata.generation, self.cluster.metadata.annotations.clone().unwrap_or_default())
     }
 

@@ -26,7 +26,7 @@ pub fn is_asking(step: &str) -> bool {
 }
 
 /// Fields whose values follow from time or chance.
-const VOLATILE: [&str; 39] = [
+const VOLATILE: [&str; 40] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -66,6 +66,8 @@ const VOLATILE: [&str; 39] = [
     "since",
     "selfLink",
     "message",
+    // Who is elected after a restart.
+    "master",
 ];
 
 /// A state, without what time and chance decide.
@@ -271,8 +273,11 @@ pub fn switches(lab: &Lab) -> Vec<String> {
     let facts = lab.world.members();
     let rows = master(&facts).map(|master| master.registered.as_slice()).unwrap_or_default();
     let kept_away = rows.iter().filter(|row| row.kept_away).map(|row| format!("switches-back: work is kept away from {}", row.host));
-    let settings = lab.world.live_settings().into_iter().filter(|setting| setting.key.starts_with("disable_") && setting.value == "true");
-    kept_away.chain(settings.map(|setting| format!("switches-back: {} is true on {}", setting.key, setting.fqdn))).collect()
+    let settings = lab.world.live_settings().into_iter().filter(|setting| setting.key.starts_with("disable_"));
+    let told = |setting: doris_sim::LiveSetting| {
+        format!("switches-back: {} is {} on {}, which was started with {}", setting.key, setting.value, setting.fqdn, setting.at_start)
+    };
+    kept_away.chain(settings.map(told)).collect()
 }
 
 /// `rows-are-pods`: whoever is registered has a process, and followers are an odd number.

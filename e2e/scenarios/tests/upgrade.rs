@@ -1,0 +1,21 @@
+//! Upgrades: the order, what keeps one from beginning, the way back, and what is left behind.
+
+#![allow(clippy::panic, reason = "tests tell of a failure by panicking")]
+
+#[path = "upgrade/back.rs"]
+mod back;
+#[path = "upgrade/help.rs"]
+mod help;
+#[path = "upgrade/order.rs"]
+mod order;
+#[path = "upgrade/preflight.rs"]
+mod preflight;
+#[path = "upgrade/refused.rs"]
+mod refused;
+#[path = "upgrade/stops.rs"]
+mod stops;
+#[path = "upgrade/switches.rs"]
+mod switches;
+#[path = "rolling/watch.rs"]
+#[allow(dead_code, reason = "the tests of rolls use more of it")]
+mod watch;
