@@ -274,7 +274,7 @@ async fn reconcile(cluster: Arc<DorisCluster>, shared: Arc<Shared>) -> Result<Ac
     // Never closed: a round without a permit would only be one more at the same time.
     let _permit = shared.permits.acquire().await.ok();
     let began = shared.ctx.clock.instant();
-    let (facts, outcome) = round(&shared.ctx, &cluster, &key).await;
+    let (facts, outcome) = Box::pin(round(&shared.ctx, &cluster, &key)).await;
     // A process that just began has not watched the master yet: what is known of a ready cluster stays.
     let reported = if facts.is_undecided && is_well(&cluster) { Ok(()) } else { write_status(&shared.ctx, &cluster, &key, &facts).await };
     tell(&shared.ctx, &cluster, &key, &facts).await;
