@@ -107,6 +107,9 @@ impl Round<'_> {
     /// worked must not wait for the very frontends that the other spec broke.
     pub(super) async fn replace_what_cannot_run(&mut self) -> Result<(), Error> {
         let Some(members) = self.pods_alone() else { return Ok(()) };
+        if self.mend_without_master(&members).await? {
+            return Ok(());
+        }
         let strategy_is_ours = self.cluster.spec.update.strategy == UpdateStrategy::Rolling;
         let broken = members.iter().find(|member| member.is_down() && member.pod.as_ref().is_some_and(|pod| pod.outdated));
         let Some((member, pod)) = broken.filter(|_| strategy_is_ours).and_then(|member| Some((member, member.pod.as_ref()?))) else {

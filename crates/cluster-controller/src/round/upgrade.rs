@@ -268,6 +268,26 @@ impl Round<'_> {
         }
     }
 
+    /// No master answers, perhaps for the very image that was changed since: whoever cannot run gets the other one of
+    /// its line without a look at Doris. Tells whether the record changed.
+    pub(super) async fn mend_without_master(&mut self, members: &[Member]) -> Result<bool, Error> {
+        let Some(release) = self.release() else { return Ok(false) };
+        let wanted = release::wanted(&self.cluster.spec).unwrap_or_default();
+        if course(release, &wanted) == Course::Wanted {
+            let begun = begun(release, &wanted).filter(|_| self.mends(release, &wanted));
+            return match begun {
+                Some(next) => self.note_release(next).await.map(|()| true),
+                None => Ok(false),
+            };
+        }
+        let is_mendable =
+            |member: &&Member| member.is_down() && self.awaits_its_build(member.component) && may_come_first(release, member.component);
+        match members.iter().find(is_mendable).map(|member| member.component) {
+            Some(component) => self.mend_with_upgrade(component).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     /// A wait of the upgrade, told with where it leads.
     pub(super) fn tell_upgrade(&mut self, reason: &'static str, sentence: &str) {
         let lead = self.upgrade_under_way().map(|upgrade| match (&upgrade.from, &upgrade.to) {

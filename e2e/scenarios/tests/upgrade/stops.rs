@@ -1,5 +1,7 @@
 //! Upgrades that cannot go on, and the way back.
 
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
 use scenarios::lab::look::condition;
 use scenarios::lab::{Lab, basic};
 
@@ -42,4 +44,24 @@ async fn a_broken_frontend_image_stops_at_the_first_follower_and_the_backends_go
     let seen = restarts.seen();
     assert_eq!(seen[3], seen[4], "the follower first: {seen:?}");
     assert_eq!(seen[5..], ["demo-be-2", "demo-be-1", "demo-be-0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_master_another_image_of_the_line_comes_to_what_cannot_run() {
+    let mut spec = hasty(basic("2.1.7"));
+    spec["fe"]["replicas"] = serde_json::json!(1);
+    let (lab, _controller) = ready(&spec).await;
+    // The image is gone from the registry, and the pod is made anew.
+    lab.nodes.miss_images(["apache/doris:fe-2.1.7".to_owned()].into());
+    lab.api::<Pod>().delete("demo-fe-0", &DeleteParams::default()).await.expect("the pod is deleted");
+    lab.until("the frontend is down", "demo", LONG, |seen| {
+        condition(seen, "Ready").is_some_and(|(_, _, message)| message.contains("ImagePull"))
+    })
+    .await;
+    let generation = apply(&lab, at(&spec, "2.1.8")).await;
+    until_done(&lab, generation).await;
+    assert!(templates(&lab).await.values().all(|image| image.ends_with("2.1.8")));
+    // Out of turn, which within a line is the way out.
+    let out_of_turn = |sentence: &String| sentence.starts_with("upgrade-order: demo-fe-0 runs 2.1.8 beside demo-be-");
+    assert!(lab.broken_rules().iter().all(out_of_turn), "{:?}", lab.broken_rules());
 }

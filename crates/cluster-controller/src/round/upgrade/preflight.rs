@@ -200,7 +200,7 @@ impl Round<'_> {
 
     /// A member cannot run with the image that it has, and the one that is wanted is of the same line: waiting until
     /// it is well would wait for ever.
-    fn mends(&self, release: &Release, wanted: &Builds) -> bool {
+    pub(super) fn mends(&self, release: &Release, wanted: &Builds) -> bool {
         let same_line = release.running().map(DorisVersion::line) == version(wanted).map(DorisVersion::line);
         let changes = |component: &Component| release.templates.get(component) != wanted.get(component);
         let is_down = |component: &Component| self.facts.seen.of(*component).iter().any(|pod| self.cannot_run(pod));
