@@ -211,24 +211,12 @@ impl Bug {
                 stop(lab, &[&followers[0], &followers[1]]).await;
             }
             Self::StopsMasterFirst => stop_master_first(lab).await,
-            Self::LeavesHold => {
-                ready(lab).await;
-                // The controller has seen that the switches are as they should be.
-                tokio::time::sleep(Duration::from_secs(60)).await;
-                let (master, _) = roles(lab);
-                sql_at(lab, &master, &["ADMIN SET FRONTEND CONFIG (\"disable_tablet_scheduler\" = \"true\")"]).await;
-            }
+            Self::LeavesHold => leave_hold(lab).await,
             Self::LowerBeforeDrop => lower_before_drop(lab).await,
             Self::DropWithData => drop_with_data(lab).await,
             Self::AddBeyondSpec => add_beyond_spec(lab).await,
-            Self::NewerBesideBackends => {
-                ready(lab).await;
-                guests(lab, &[("3.0.3", 1)]).await;
-            }
-            Self::OlderOnNewMetadata => {
-                ready(lab).await;
-                guests(lab, &[("2.1.7", 1), ("3.0.3", 1), ("2.1.7", 2)]).await;
-            }
+            Self::NewerBesideBackends => guests(lab, &[("3.0.3", 1)]).await,
+            Self::OlderOnNewMetadata => guests(lab, &[("2.1.7", 1), ("3.0.3", 1), ("2.1.7", 2)]).await,
         }
     }
 }
@@ -312,8 +300,17 @@ async fn visit(lab: &Lab, volume: &Volume, helpers: &[String]) {
     process.signal(Signal::Kill);
 }
 
+async fn leave_hold(lab: &Lab) {
+    ready(lab).await;
+    // The controller has seen that the switches are as they should be.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let (master, _) = roles(lab);
+    sql_at(lab, &master, &["ADMIN SET FRONTEND CONFIG (\"disable_tablet_scheduler\" = \"true\")"]).await;
+}
+
 /// Frontends of these versions, one after the other, on one volume and under one name, at the address of that number.
 async fn guests(lab: &Lab, starts: &[(&str, u8)]) {
+    ready(lab).await;
     let volume = Volume::new();
     for (version, address) in starts {
         let ip = IpAddr::V4(std::net::Ipv4Addr::new(10, 254, 0, *address));
