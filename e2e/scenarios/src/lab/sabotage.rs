@@ -314,7 +314,9 @@ async fn guests(lab: &Lab, starts: &[(&str, u8)]) {
     let volume = Volume::new();
     for (version, address) in starts {
         let ip = IpAddr::V4(std::net::Ipv4Addr::new(10, 254, 0, *address));
-        let process = lab.world.start_fe(FeSpec::new(format!("demo-fe-9.{DOMAIN}"), ip, *version, VolumeDir::root(&volume)));
+        let fqdn = format!("demo-fe-9.{DOMAIN}");
+        lab.world.set_name(&fqdn, ip);
+        let process = lab.world.start_fe(FeSpec::new(fqdn, ip, *version, VolumeDir::root(&volume)));
         tokio::time::sleep(Duration::from_mins(1)).await;
         process.signal(Signal::Kill);
     }

@@ -10,7 +10,7 @@ pub const UPGRADE: Workload = Workload {
     name: "Upgrade",
     cluster: || cluster(NAME, spec("2.1.7")),
     change: Some(|lab| Box::pin(upgrade(lab))),
-    sampling: Sampling { questions: 40, changes: 8, refusals: 3 },
+    sampling: Sampling { questions: 60, changes: 12, refusals: 3 },
 };
 
 /// With little patience: the laboratory simulates every second of a wait.
