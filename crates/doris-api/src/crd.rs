@@ -259,7 +259,8 @@ mod tests {
         assert_eq!(rules(24), (0, [false; 4]));
         let (few, has) = rules(25);
         assert!(few > 80 && has == [false; 4], "{few} {has:?}");
-        assert_eq!((rules(28).1, rules(30).1), ([true, false, false, false], [true, true, true, false]));
-        assert!(rules(31).1 == [true; 4] && rules(31).0 > few);
+        assert_eq!((rules(28).1, rules(30).1), ([true, false, false, false], [true, false, false, false]));
+        assert_eq!(rules(33).1, [true, false, false, true]);
+        assert!(rules(34).1 == [true; 4] && rules(34).0 > few);
     }
 }

@@ -17,9 +17,9 @@ pub(super) const CEL: u32 = 25;
 const FIELD_PATH: u32 = 28;
 /// Minor version from which `quantity` is known.
 pub(super) const QUANTITY: u32 = 29;
-/// Minor version from which a rule may make text of what is a number or a text. 1.25 refuses the definition, for it takes such a text for
-/// endless; 1.30 does not. Those between were not asked.
-const TEXT: u32 = 30;
+/// Minor version from which a rule may make text of a field that is a number or a text: servers before it take such a text for as long as
+/// a request may be, whatever its `maxLength` (kubernetes/kubernetes#132837), and refuse the definition for the cost.
+const TEXT: u32 = 34;
 /// Minor version from which `isIP` and `isCIDR` may be used in a new rule; the one before only runs rules that have them.
 pub(super) const NETWORK: u32 = 31;
 
