@@ -3,6 +3,8 @@
 pub mod accounts;
 pub mod children;
 pub mod claims;
+pub mod growth;
 pub mod identity;
 pub mod pods;
+pub mod sets;
 pub mod sweep;

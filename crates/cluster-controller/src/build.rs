@@ -2,6 +2,7 @@
 //! on what is running, so the same input gives the same bytes.
 
 mod budget;
+mod claim;
 mod config;
 mod config_map;
 mod container;
@@ -18,8 +19,9 @@ mod stateful_set;
 mod volume;
 
 pub use budget::{budget, budget_api_version};
+pub use claim::{ClaimShape, asked_size, bytes, claims_of, wanted_claims};
 pub use config::{
-    Contents, PREFER_COMPUTE_NODES, Rendered, file_text, full_revision, is_script_variable, is_surely_live, parse_file, render,
+    Contents, PREFER_COMPUTE_NODES, Rendered, disk_path, file_text, full_revision, is_script_variable, is_surely_live, parse_file, render,
 };
 pub use config_map::{config_named, config_owner, config_revision, gate, scripts, scripts_name};
 pub use context::{BuildError, Context, IdentityFacts};

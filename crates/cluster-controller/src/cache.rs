@@ -52,9 +52,9 @@ impl<T> Entry<T> {
         Self { uid: object.uid(), version, object: Arc::new(keep(object)) }
     }
 
-    /// The same object as it was before another version: an event that our own write has overtaken.
+    /// An object of this name as it was before: an event that our own write, or an object made anew, has overtaken.
     fn is_before(&self, other: &Self) -> bool {
-        self.uid == other.uid && matches!((self.version, other.version), (Some(own), Some(theirs)) if own < theirs)
+        matches!((self.version, other.version), (Some(own), Some(theirs)) if own < theirs)
     }
 }
 
@@ -124,10 +124,17 @@ impl<T> Index<T> {
         }
     }
 
-    fn remove(&self, cluster: &ClusterKey, name: &str) {
+    /// Takes an object out that is known to be gone, before a watch tells.
+    pub fn forget(&self, cluster: &ClusterKey, name: &str) {
+        self.remove(cluster, name, |_| true);
+    }
+
+    fn remove(&self, cluster: &ClusterKey, name: &str, is_meant: impl Fn(&Entry<T>) -> bool) {
         let mut all = self.write();
         if let Some(objects) = all.get_mut(cluster) {
-            objects.remove(name);
+            if objects.get(name).is_some_and(is_meant) {
+                objects.remove(name);
+            }
             if objects.is_empty() {
                 all.remove(cluster);
             }
@@ -221,7 +228,9 @@ fn absorb<K: ResourceExt, T>(index: &Index<T>, listing: &mut Listing<T>, event: 
         }
         Event::Delete(object) => {
             let Some(cluster) = cluster_of(&object) else { return Vec::new() };
-            index.remove(&cluster, &object.name_any());
+            // One that was made anew by this name is not meant.
+            let uid = object.uid();
+            index.remove(&cluster, &object.name_any(), |known| known.uid == uid);
             vec![cluster]
         }
     }

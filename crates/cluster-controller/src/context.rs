@@ -23,10 +23,10 @@ use kube::{Client, Resource as _};
 use tokio::time::Instant;
 
 use crate::act::identity::Stored;
-use crate::build::OldBudget;
+use crate::build::{ClaimShape, OldBudget, claims_of};
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
-use crate::round::{AccountsMemory, ConfigMemory, OperationMemory, RollMemory, ScaleMemory, UpgradeMemory};
+use crate::round::{AccountsMemory, ConfigMemory, GrowthMemory, OperationMemory, RollMemory, ScaleMemory, UpgradeMemory};
 use crate::safety::SafetyMetrics;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
@@ -81,6 +81,10 @@ pub struct SetView {
     pub image: Option<String>,
     /// Image that its template was made with, as far as that is ours.
     pub build: Option<String>,
+    /// Its claim templates.
+    pub claims: Vec<ClaimShape>,
+    /// It is being deleted.
+    pub leaving: bool,
 }
 
 impl SetView {
@@ -103,6 +107,8 @@ impl SetView {
             configs: pod.map(|pod| config_maps(pod.volumes.as_deref().unwrap_or_default())).unwrap_or_default(),
             image: main.and_then(|container| container.image.clone()),
             build,
+            claims: claims_of(set),
+            leaving: set.metadata.deletion_timestamp.is_some(),
         }
     }
 }
@@ -174,6 +180,8 @@ pub struct Memory {
     pub config: ConfigMemory,
     /// The change of version that is wanted or under way.
     pub upgrade: UpgradeMemory,
+    /// Volumes that grow.
+    pub growth: GrowthMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }

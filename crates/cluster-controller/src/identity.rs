@@ -4,7 +4,7 @@
 //! the phase of founding, Doris' cluster id, the members ever registered and the accounts. Status
 //! shows a copy; the truth is here and on the volumes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use doris_api::names::INITIAL_ROOT_KEY;
 use doris_client::{Password, initial_root_password};
@@ -83,6 +83,10 @@ pub struct Identity {
     pub frontends: BTreeMap<String, KnownFrontend>,
     /// Backends seen registered and alive, by FQDN, with their Doris id: their claims hold data.
     pub backends: BTreeMap<String, String>,
+    /// Disks that backends were seen alive with, by FQDN: another one is new, and may be empty.
+    pub disks: BTreeMap<String, BTreeSet<String>>,
+    /// Ports that members are registered with, by component.
+    pub ports: BTreeMap<String, u16>,
     /// Domain part of every member's FQDN when the cluster was founded; a change would orphan
     /// every registration.
     pub fqdn_suffix: String,
@@ -138,6 +142,8 @@ impl Identity {
         if let Some(release) = &self.release {
             put("release", &json(release));
         }
+        put("disks", &json(&self.disks));
+        put("ports", &json(&self.ports));
         match &self.phase {
             Phase::Unfounded => put("phase", "Unfounded"),
             Phase::Founding { attempt, pod_uid, claim_uid, since, restarts } => {
@@ -195,6 +201,9 @@ impl Identity {
             epoch: number(data, "epoch")?,
             frontends: parse_json(data, "frontends")?,
             backends: parse_json(data, "backends")?,
+            // Identities of older versions lack both.
+            disks: if data.contains_key("disks") { parse_json(data, "disks")? } else { BTreeMap::new() },
+            ports: if data.contains_key("ports") { parse_json(data, "ports")? } else { BTreeMap::new() },
             fqdn_suffix: text(data, "fqdn-suffix")?.to_owned(),
             release: if data.contains_key("release") { Some(parse_json(data, "release")?) } else { None },
             accounts: Accounts {
@@ -245,8 +254,17 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     /// Keys that may be missing, or are derived from others.
-    const DISPENSABLE: [&str; 7] =
-        ["operator.next", "operator.rotation", "root.applied", "root.next", "admin.applied", "initial-root-password", "release"];
+    const DISPENSABLE: [&str; 9] = [
+        "operator.next",
+        "operator.rotation",
+        "root.applied",
+        "root.next",
+        "admin.applied",
+        "initial-root-password",
+        "release",
+        "disks",
+        "ports",
+    ];
 
     fn identity(phase: Phase) -> Identity {
         Identity {
@@ -255,6 +273,8 @@ mod tests {
             epoch: 2,
             frontends: [("c-fe-0.x".to_owned(), KnownFrontend { name: "fe_1".into(), role: "FOLLOWER".into() })].into(),
             backends: [("c-be-0.x".to_owned(), "10001".to_owned())].into(),
+            disks: [("c-be-0.x".to_owned(), ["data".to_owned()].into())].into(),
+            ports: [("fe".to_owned(), 9010)].into(),
             fqdn_suffix: "c-fe-members.ns.svc.cluster.local".into(),
             release: Some(Release::default()),
             accounts: Accounts {

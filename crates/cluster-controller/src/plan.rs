@@ -10,5 +10,7 @@ pub mod replacing;
 pub mod rolling;
 pub mod scaling;
 pub mod upgrade;
+pub mod storage;
+pub mod suspension;
 pub mod volumes;
 pub mod workers;

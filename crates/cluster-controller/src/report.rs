@@ -62,6 +62,8 @@ pub struct Facts {
     pub config: Option<Vec<ConfigKeyStatus>>,
     /// The change of version that is wanted or under way.
     pub upgrade: Option<UpgradeStatus>,
+    /// The spec suspends the cluster: whether every member is stopped.
+    pub suspended: Option<bool>,
 }
 
 /// The whole part of the status that the cluster-controller owns.

@@ -12,6 +12,8 @@ mod refusal;
 mod replacing;
 mod rolling;
 mod scaling;
+mod storage;
+mod suspension;
 mod sweep;
 mod upgrade;
 mod volumes;
@@ -33,6 +35,7 @@ use controller_kit::events::{Happening, Severity};
 use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster, names, ports};
 use doris_client::FrontendTarget;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Resource as _;
 use tokio::time::Instant;
 
@@ -51,6 +54,7 @@ use crate::view::MemberPod;
 pub use proof::ProofMemory;
 pub use refusal::RefusalMemory;
 pub use replacing::ReplaceMemory;
+pub use storage::GrowthMemory;
 
 /// A reconcile under way.
 pub struct Round<'a> {
@@ -68,6 +72,10 @@ pub struct Round<'a> {
     leaving: BTreeSet<Component>,
     /// Configurations as they were chosen for this round.
     configurations: Configurations,
+    /// The cluster's claims, by name.
+    claim_objects: BTreeMap<String, Arc<PersistentVolumeClaim>>,
+    /// What sets are built with.
+    laid: storage::Laid,
     /// What was found so far.
     pub facts: Facts,
 }
@@ -85,6 +93,8 @@ impl<'a> Round<'a> {
             claims: Vec::new(),
             leaving: BTreeSet::new(),
             configurations: Configurations::new(),
+            claim_objects: BTreeMap::new(),
+            laid: storage::Laid::default(),
             facts: Facts::default(),
         }
     }
@@ -104,8 +114,12 @@ impl<'a> Round<'a> {
         let Some(given) = self.given_passwords().await? else { return Ok(()) };
         let Some(stored) = self.identity(&given).await? else { return Ok(()) };
         self.facts.identity = Some(stored.identity.clone());
+        if self.suspend_or_resume(&stored, &given).await? {
+            return Ok(());
+        }
         self.choose_configurations().await?;
         let stored = self.settle_builds(stored).await?;
+        self.lay_out(&stored.identity);
         self.apply(&stored.identity, Stage::Frontends).await?;
         // What cannot be deleted holds nothing up; it is told at the end.
         let swept = self.sweep().await;
@@ -113,6 +127,7 @@ impl<'a> Round<'a> {
             Phase::Unfounded | Phase::Founding { .. } => self.found(&stored, &given).await?,
             Phase::Founded { .. } => self.tend(&stored, &given).await?,
         }
+        self.tend_volumes(&stored.identity).await?;
         self.retire().await?;
         self.tell_of_volumes();
         self.tell_of_pods();
@@ -139,17 +154,19 @@ impl<'a> Round<'a> {
 
     fn see_pods(&mut self) {
         let pods: Vec<_> = self.ctx.caches.pods.of(self.key).values().map(|pod| pod.open()).collect();
-        let claims = self.ctx.caches.claims.of(self.key).into_iter().map(|(name, claim)| (name, Arc::new(claim.open()))).collect();
+        self.claim_objects = self.ctx.caches.claims.of(self.key).into_iter().map(|(name, claim)| (name, Arc::new(claim.open()))).collect();
         let place = Place { cluster: &self.key.name, namespace: &self.key.namespace, domain: &self.cluster.spec.cluster_domain };
-        self.facts.seen.pods = pods::members(place, &pods, &claims);
-        self.claims = scaling::ClaimView::all(&claims);
+        self.facts.seen.pods = pods::members(place, &pods, &self.claim_objects);
+        self.claims = scaling::ClaimView::all(&self.claim_objects);
+        self.see_worn_out_pods();
     }
 
     /// Applies the objects of a stage and reports what the server refuses.
     async fn apply(&mut self, identity: &Identity, stage: Stage) -> Result<(), Error> {
         let kept = self.kept(identity);
-        let to = (self.ctx, self.cluster, self.key);
-        children::apply(to, identity, stage, &kept, &self.configurations, &mut self.memory.applied).await?;
+        let cluster = self.laid.in_force.as_deref().unwrap_or(self.cluster);
+        let chosen = children::Chosen { kept: &kept, configurations: &self.configurations, standing: &self.laid.standing };
+        children::apply((self.ctx, cluster, self.key), identity, stage, chosen, &mut self.memory.applied).await?;
         self.keep_configurations(stage);
         Ok(())
     }
@@ -198,7 +215,9 @@ impl<'a> Round<'a> {
         for (component, pods) in &self.facts.seen.pods {
             let revision = sets.get(&names::set(&self.key.name, *component)).and_then(|set| set.revision.clone());
             outdated.extend(
-                pods.iter().filter(|pod| revision.is_some() && !pod.deleting && pod.revision != revision).map(|pod| pod.name.clone()),
+                pods.iter()
+                    .filter(|pod| !pod.deleting && (pod.worn_out.is_some() || revision.is_some() && pod.revision != revision))
+                    .map(|pod| pod.name.clone()),
             );
         }
         outdated
@@ -215,7 +234,14 @@ impl<'a> Round<'a> {
         }
         let outdated = self.outdated_pods();
         let is_told = |finding: &Finding| {
-            [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED, reason::BLOCKED, reason::UPGRADING]
+            [
+                reason::RESTARTING,
+                reason::RESTART_PENDING,
+                reason::ROLL_STOPPED,
+                reason::BLOCKED,
+                reason::UPGRADING,
+                reason::ADDING_DISK,
+            ]
                 .contains(&finding.reason)
         };
         if !outdated.is_empty() && !self.facts.waits.iter().chain(&self.facts.stalls).any(is_told) {

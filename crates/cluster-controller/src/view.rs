@@ -1,5 +1,6 @@
 //! What the plans see of a member's pod: the few facts of a Pod object that decide something.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use doris_api::member::{Inspection, Ticket, exit};
@@ -34,12 +35,18 @@ pub struct MemberPod {
     pub running: bool,
     /// Kubernetes' readiness.
     pub ready: bool,
+    /// When the pod was made.
+    pub made_at: Option<Timestamp>,
+    /// Names of its volumes that are claims, and of the claims.
+    pub volumes: BTreeMap<String, String>,
     /// Revision of its StatefulSet that it was made from.
     pub revision: Option<String>,
     /// ConfigMaps that its configuration is put together from.
     pub configs: Vec<String>,
     /// Image of the member's container, as the pod asks for it.
     pub image: Option<String>,
+    /// Why only a pod made anew goes on, whatever its revision.
+    pub worn_out: Option<String>,
     /// When the container last started.
     pub started_at: Option<Timestamp>,
     /// How often the container was restarted.
@@ -117,9 +124,12 @@ pub(crate) mod fixtures {
             deleting: false,
             running: true,
             ready: false,
+            made_at: None,
+            volumes: std::collections::BTreeMap::new(),
             revision: None,
             configs: Vec::new(),
             image: None,
+            worn_out: None,
             started_at: Some(Timestamp::UNIX_EPOCH),
             restarts: 0,
             ended: None,

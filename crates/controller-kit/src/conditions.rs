@@ -81,6 +81,7 @@ impl<'a> Conditions<'a> {
             Progress::Reconciling { reason, message } => (false, true, false, *reason, message),
             Progress::ReadyAndReconciling { reason, message } => (true, true, false, *reason, message),
             Progress::Stalled { reason, message } => (false, false, true, *reason, message),
+            Progress::Resting { reason, message } => (false, false, false, *reason, message),
         };
         self.set("Ready", ready.into(), reason, message.as_str());
         self.set("Reconciling", reconciling.into(), reason, message.as_str());
@@ -113,6 +114,13 @@ pub enum Progress {
         /// A word.
         reason: &'static str,
         /// What is being changed.
+        message: String,
+    },
+    /// Not in service, as was asked for.
+    Resting {
+        /// A word.
+        reason: &'static str,
+        /// What is so, and how it ends.
         message: String,
     },
     /// Nothing goes on until somebody does something.
@@ -165,6 +173,7 @@ mod tests {
             (Progress::Reconciling { reason: "Creating", message: text("m") }, ["False", "True", "False"]),
             (Progress::ReadyAndReconciling { reason: "Upgrading", message: text("m") }, ["True", "True", "False"]),
             (Progress::Stalled { reason: "Invalid", message: text("m") }, ["False", "False", "True"]),
+            (Progress::Resting { reason: "Suspended", message: text("m") }, ["False", "False", "False"]),
         ];
         for (progress, expected) in cases {
             let mut conditions = Conditions::new(&[], Some(1), at(1));

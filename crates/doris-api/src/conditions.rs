@@ -17,6 +17,9 @@ pub const DATA_HEALTHY: &str = "DataHealthy";
 /// A backup is as recent as was asked for (backup-scheduler).
 pub const BACKUP_FRESH: &str = "BackupFresh";
 
+/// Every member is stopped, and all data is kept.
+pub const SUSPENDED: &str = "Suspended";
+
 /// Reasons, by what they tell a person.
 pub mod reason {
     /// All is as the spec says.
@@ -49,6 +52,12 @@ pub mod reason {
     pub const RESTARTING: &str = "Restarting";
     /// A member did not come back from its restart: no further one is restarted.
     pub const ROLL_STOPPED: &str = "RollStopped";
+    /// Volumes grow.
+    pub const GROWING: &str = "Growing";
+    /// A volume does not grow as the spec asks.
+    pub const VOLUME_REFUSED: &str = "VolumeRefused";
+    /// Members get a further disk.
+    pub const ADDING_DISK: &str = "AddingDisk";
     /// More or fewer members are wanted.
     pub const SCALING: &str = "Scaling";
     /// Members that are to leave do not come away: somebody has to look.
@@ -109,8 +118,12 @@ pub mod reason {
     pub const BLOCKED: &str = "Blocked";
     /// A person's annotation overrode a safety rule.
     pub const OVERRIDDEN: &str = "SafetyRuleOverridden";
-    /// Members are asked to stop and volumes stay.
+    /// All members are stopped and volumes stay.
     pub const SUSPENDED: &str = "Suspended";
+    /// Members stop, in order.
+    pub const SUSPENDING: &str = "Suspending";
+    /// Members start again, in order.
+    pub const RESUMING: &str = "Resuming";
     /// The cluster is being deleted.
     pub const DELETING: &str = "Deleting";
     /// Nothing is known yet.

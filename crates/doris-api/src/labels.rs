@@ -32,6 +32,8 @@ pub const CONFIG_NOTES: &str = "doris-operator.dev/config-notes";
 pub const BUILD: &str = "doris-operator.dev/build";
 /// Claim annotation: identity id of the cluster whose data it holds.
 pub const IDENTITY: &str = "doris-operator.dev/identity";
+/// Claim annotation: what Doris takes the disk for.
+pub const MEDIUM: &str = "doris-operator.dev/medium";
 /// Claim annotation: cluster id of Doris whose data it holds.
 pub const CLUSTER_ID: &str = "doris-operator.dev/cluster-id";
 /// Claim label: its member left the cluster and the volume is kept; under which name or id Doris had the member.

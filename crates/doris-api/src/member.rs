@@ -20,6 +20,9 @@ pub const GATE_DIR: &str = "/opt/doris-operator/gate";
 /// File in [`GATE_DIR`]: pods of backends whose volumes are known to hold data, one name a line. An
 /// empty volume of one of them needs a ticket.
 pub const GATE_HAD_DATA: &str = "had-data";
+/// File in [`GATE_DIR`]: storage roots that were added and never used, one `pod path` a line. They
+/// may be empty although the pod's other volumes hold data.
+pub const GATE_FRESH: &str = "fresh";
 /// Directory of the downward-API volume: file `ticket`.
 pub const POD_INFO_DIR: &str = "/opt/doris-operator/pod";
 /// Directory with file `initial-root-password` (`*` and 40 hex digits), only in followers.

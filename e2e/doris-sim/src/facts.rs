@@ -192,6 +192,8 @@ pub struct BackendFacts {
     pub cluster_id_file: Option<u32>,
     /// Clusters whose heartbeat this process accepted.
     pub accepted_cluster_ids: BTreeSet<u32>,
+    /// Its storage paths.
+    pub storage_paths: Vec<String>,
     /// Tablets on its disks now.
     pub tablets: usize,
 }
@@ -325,6 +327,7 @@ fn backend(process: ProcessId, proc: &Proc, be: &Be) -> BackendFacts {
         blank_start: be.blank_start,
         cluster_id_file: be.stored_cluster_id(),
         accepted_cluster_ids: be.accepted.clone(),
+        storage_paths: be.storage.iter().map(|root| root.path.clone()).collect(),
         tablets: be.tablets().len(),
     }
 }

@@ -146,6 +146,10 @@ pub trait Engine: Send + Sync + 'static {
     fn volume_lost(&self, volume: &str) {
         let _ = volume;
     }
+    /// A volume has grown to this size while it may be in use.
+    fn volume_grown(&self, volume: &str, bytes: u64) {
+        let _ = (volume, bytes);
+    }
     /// A volume is full or has room again.
     fn volume_full(&self, volume: &str, full: bool) {
         let _ = (volume, full);

@@ -24,6 +24,8 @@ pub(crate) struct Faults {
     pub(crate) lost_nodes: BTreeMap<String, NodeLoss>,
     pub(crate) missing_images: BTreeSet<String>,
     pub(crate) sync_delay: Option<Duration>,
+    /// Why no volume grows, in the driver's words.
+    pub(crate) resize_error: Option<String>,
     /// By pod uid, then container.
     pub(crate) orders: BTreeMap<String, Vec<(Option<String>, Order)>>,
 }

@@ -122,6 +122,14 @@ impl NodeSim {
         self.volume_of(namespace, claim).map(|volume| self.shared.engine.volume_full(&volume, full)).is_some()
     }
 
+    /// Lets no volume grow any more, for this reason of the driver, or lets them grow again.
+    pub fn fail_growth(&self, error: Option<&str>) {
+        lock(&self.shared.faults).resize_error = error.map(str::to_owned);
+        for claim in self.shared.caches.claims.all() {
+            self.shared.touch(Touched::Claim(key(claim.as_ref())));
+        }
+    }
+
     fn volume_of(&self, namespace: &str, claim: &str) -> Option<String> {
         self.shared.caches.claims.get(namespace, claim)?.spec.as_ref()?.volume_name.clone()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, PersistentVolumeClaimCondition, Pod};
 use k8s_openapi::api::storage::v1::StorageClass;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -12,10 +12,14 @@ use serde_json::json;
 
 use crate::cache::Key;
 use crate::options::Binding;
-use crate::shared::Shared;
+use crate::shared::{Shared, lock};
 
 /// Name of the provisioner.
 pub(crate) const PROVISIONER: &str = "node-sim.local/volumes";
+/// Parameter of a class: how its volumes grow.
+const RESIZE: &str = "node-sim.local/resize";
+/// Value of [`RESIZE`]: a file system grows only when it is mounted anew. Otherwise it grows while it is in use.
+const OFFLINE: &str = "Offline";
 const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
 const PROVISIONED_BY: &str = "pv.kubernetes.io/provisioned-by";
 
@@ -125,7 +129,8 @@ fn build_volume(shared: &Shared, claim: &PersistentVolumeClaim, class: &StorageC
     serde_json::from_value(volume).unwrap_or_default()
 }
 
-/// Gives a claim the size that it asks for, as resizer and kubelet do together.
+/// Gives a claim the size that it asks for, as resizer and kubelet do together: at once, or, where the class
+/// says that a file system in use does not grow, when a pod that was made later mounts it.
 async fn grow(shared: &Shared, claim: &PersistentVolumeClaim, class: &StorageClass, volume: &str) -> Result<(), kube::Error> {
     let Some(wanted) = requested(claim) else { return Ok(()) };
     let capacity = claim.status.as_ref().and_then(|status| status.capacity.as_ref()?.get("storage"));
@@ -133,13 +138,49 @@ async fn grow(shared: &Shared, claim: &PersistentVolumeClaim, class: &StorageCla
     if !more || class.allow_volume_expansion != Some(true) {
         return Ok(());
     }
-    let (namespace, name) = (claim.namespace().unwrap_or_default(), claim.name_any());
+    let error = lock(&shared.faults).resize_error.clone();
+    if let Some(error) = error {
+        return tell(shared, claim, "ControllerResizeError", &error).await;
+    }
     let volumes: Api<PersistentVolume> = Api::all(shared.client.clone());
     let patch = json!({"spec": {"capacity": {"storage": wanted}}});
     volumes.patch(volume, &PatchParams::default(), &Patch::Merge(&patch)).await?;
-    let claims: Api<PersistentVolumeClaim> = Api::namespaced(shared.client.clone(), &namespace);
+    let is_offline = class.parameters.as_ref().and_then(|parameters| parameters.get(RESIZE)).is_some_and(|resize| resize == OFFLINE);
+    if is_offline && !is_mounted_anew(shared, claim) {
+        let words = "Waiting for user to (re-)start a pod to finish file system resize of volume on node.";
+        return tell(shared, claim, "FileSystemResizePending", words).await;
+    }
     let patch = json!({"status": {"capacity": {"storage": wanted}, "conditions": null}});
-    claims.patch_status(&name, &PatchParams::default(), &Patch::Merge(&patch)).await.map(drop)
+    claims_of_namespace(shared, claim).patch_status(&claim.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
+    shared.engine.volume_grown(volume, whole_bytes(wanted));
+    Ok(())
+}
+
+fn claims_of_namespace(shared: &Shared, claim: &PersistentVolumeClaim) -> Api<PersistentVolumeClaim> {
+    Api::namespaced(shared.client.clone(), &claim.namespace().unwrap_or_default())
+}
+
+fn condition<'a>(claim: &'a PersistentVolumeClaim, type_: &str) -> Option<&'a PersistentVolumeClaimCondition> {
+    claim.status.as_ref()?.conditions.as_ref()?.iter().find(|condition| condition.type_ == type_ && condition.status == "True")
+}
+
+/// Only pods that were made after the volume had grown use it.
+fn is_mounted_anew(shared: &Shared, claim: &PersistentVolumeClaim) -> bool {
+    let Some(since) = condition(claim, "FileSystemResizePending").and_then(|one| one.last_transition_time.clone()) else { return false };
+    let pods = shared.caches.pods.in_namespace(&claim.namespace().unwrap_or_default());
+    let name = claim.name_any();
+    let mut users = pods.iter().filter(|pod| uses_claim(pod, &name)).peekable();
+    users.peek().is_some() && users.all(|pod| pod.creation_timestamp().is_some_and(|made| made.0 > since.0))
+}
+
+/// Says what keeps a claim from its size, once.
+async fn tell(shared: &Shared, claim: &PersistentVolumeClaim, type_: &str, message: &str) -> Result<(), kube::Error> {
+    if condition(claim, type_).is_some_and(|known| known.message.as_deref() == Some(message)) {
+        return Ok(());
+    }
+    let condition = json!({"type": type_, "status": "True", "message": message, "lastTransitionTime": shared.now()});
+    let patch = json!({"status": {"conditions": [condition]}});
+    claims_of_namespace(shared, claim).patch_status(&claim.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await.map(drop)
 }
 
 /// Deletes a released volume whose policy says so; tells its name when it went.
@@ -156,6 +197,13 @@ pub(crate) async fn reclaim(shared: &Shared, key: &Key) -> Result<Option<String>
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(None),
         other => other.map(|_| None),
     }
+}
+
+/// A size in whole bytes.
+// Sizes are far below 2^53 and never negative.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(crate) fn whole_bytes(quantity: &Quantity) -> u64 {
+    bytes(quantity) as u64
 }
 
 /// A quantity as a number; what is no quantity counts as nothing.

@@ -7,7 +7,8 @@ use scenarios::lab::many::{each, paused};
 use scenarios::lab::plans::{Outcome, Plan, plans, run};
 use scenarios::lab::sabotage::Bug;
 use scenarios::lab::workloads::{
-    CHANGE_PASSWORDS, CONFIGURE, CREATE, LOSE_FRONTEND_VOLUME, ROLL, SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS, UPGRADE, Workload,
+    ADD_DISK, CHANGE_PASSWORDS, CONFIGURE, CREATE, LOSE_FRONTEND_VOLUME, ROLL, SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS, SUSPEND, UPGRADE,
+    VOLUME_GROWTH, Workload,
 };
 
 fn seed() -> u64 {
@@ -56,6 +57,21 @@ fn crash_anywhere_while_the_configuration_changes() {
 #[test]
 fn crash_anywhere_upgrade() {
     crash_anywhere(UPGRADE);
+}
+
+#[test]
+fn crash_anywhere_volume_growth() {
+    crash_anywhere(VOLUME_GROWTH);
+}
+
+#[test]
+fn crash_anywhere_add_disk() {
+    crash_anywhere(ADD_DISK);
+}
+
+#[test]
+fn crash_anywhere_suspend() {
+    crash_anywhere(SUSPEND);
 }
 
 fn crash_anywhere(workload: Workload) {

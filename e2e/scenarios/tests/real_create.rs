@@ -29,5 +29,7 @@ mod leader;
 mod role;
 #[path = "real_create/specs.rs"]
 mod specs;
+#[path = "real_create/storage.rs"]
+mod storage;
 #[path = "real_create/volumes.rs"]
 mod volumes;

@@ -1,7 +1,7 @@
 //! The objects that a cluster consists of: built from the spec, applied when they differ from
 //! what was applied, and otherwise only compared with the cache.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use controller_kit::apply::{Child, key_of};
@@ -9,7 +9,7 @@ use doris_api::{Component, DorisCluster, labels, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Api, ResourceExt as _};
 
-use crate::build::{self, IdentityFacts, SetInput};
+use crate::build::{self, ClaimShape, IdentityFacts, SetInput};
 use crate::cache::{ClusterKey, Stamp};
 use crate::context::{Context, SetView, Stamped};
 use crate::error::Error;
@@ -45,13 +45,34 @@ pub struct Configuration {
 /// Configurations by the component that owns them.
 pub type Configurations = BTreeMap<Component, Configuration>;
 
+/// Where what is there decides about a set, and not the spec.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// Claim templates by component.
+    pub claims: BTreeMap<Component, Vec<ClaimShape>>,
+    /// Pods by component.
+    pub replicas: BTreeMap<Component, i32>,
+    /// Disks of backends, those in force and those that are about to be.
+    pub disks: BTreeSet<String>,
+}
+
+/// What was found out about the sets before they are built.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'a> {
+    /// Pods that stay, whatever the spec says.
+    pub kept: &'a Kept,
+    /// Configurations in use.
+    pub configurations: &'a Configurations,
+    /// What stands.
+    pub standing: &'a Standing,
+}
+
 /// Applies the objects of a stage.
 pub async fn apply(
     (ctx, cluster, key): (&Context, &DorisCluster, &ClusterKey),
     identity: &Identity,
     stage: Stage,
-    kept: &Kept,
-    configurations: &Configurations,
+    chosen: Chosen<'_>,
     memory: &mut AppliedMemory,
 ) -> Result<(), Error> {
     let facts = IdentityFacts {
@@ -60,11 +81,12 @@ pub async fn apply(
         epoch: identity.epoch,
         release: identity.release.clone(),
         had_data: identity.backends.keys().filter_map(|fqdn| fqdn.split('.').next()).map(str::to_owned).collect(),
+        fresh: fresh_roots(&chosen.standing.disks, identity),
     };
     let mut built = build::Context::new(cluster, facts, ctx.kubernetes_minor).map_err(|error| Error::Build(error.to_string()))?;
     built.operator_namespace.clone_from(&ctx.operator_namespace);
     built.restarts = Component::ALL.into_iter().map(|component| (component, restarts(ctx, cluster, key, component))).collect();
-    let mut writer = Writer { ctx, key, kept, configurations, memory };
+    let mut writer = Writer { ctx, key, chosen, memory };
     match stage {
         Stage::Frontends => frontends(&built, identity, &mut writer).await,
         Stage::Workers => workers(&built, &mut writer).await,
@@ -113,6 +135,11 @@ async fn workers(built: &build::Context<'_>, writer: &mut Writer<'_>) -> Result<
 /// Pods that components have at least, whatever the spec asks for.
 pub type Kept = BTreeMap<Component, i32>;
 
+/// Pods that a cluster has when it runs: what the spec asks for, and those of members that are on record.
+pub fn wanted_replicas(cluster: &DorisCluster, identity: &Identity, component: Component) -> i32 {
+    cluster.spec.replicas(component).max(known_members(&cluster.name_any(), identity, component))
+}
+
 /// How many pods it takes to run every follower or backend that the identity knows. A cluster on kept volumes starts
 /// with all followers that are registered: fewer could never elect a master. A backend that is a member keeps its pod
 /// until it has been emptied: with the pod would go replicas, perhaps the last ones.
@@ -129,25 +156,35 @@ pub fn known_members(cluster: &str, identity: &Identity, component: Component) -
     ordinals.max().map_or(0, |highest| i32::try_from(highest).unwrap_or(i32::MAX).saturating_add(1))
 }
 
+/// Storage roots that a backend with data was never seen with: they were added, and are empty.
+fn fresh_roots(disks: &BTreeSet<String>, identity: &Identity) -> Vec<String> {
+    let of_backend = |host: &String| {
+        let pod = host.split('.').next().unwrap_or_default().to_owned();
+        let used = identity.disks.get(host);
+        let new = disks.iter().filter(move |disk| used.is_some_and(|used| !used.contains(*disk)));
+        new.map(move |disk| format!("{pod} {}", build::disk_path(disk)))
+    };
+    identity.backends.keys().flat_map(of_backend).collect()
+}
+
 /// Writes the objects of one cluster.
 struct Writer<'a> {
     ctx: &'a Context,
     key: &'a ClusterKey,
-    kept: &'a Kept,
-    configurations: &'a Configurations,
+    chosen: Chosen<'a>,
     memory: &'a mut AppliedMemory,
 }
 
 impl Writer<'_> {
     /// What a component needs, its StatefulSet last.
     async fn component(&mut self, built: &build::Context<'_>, component: Component) -> Result<(), Error> {
-        let configuration = self.configurations.get(&build::config_owner(component)).cloned().unwrap_or_default();
+        let configuration = self.chosen.configurations.get(&build::config_owner(component)).cloned().unwrap_or_default();
         for (name, text, notes) in configuration.files {
             self.place(&build::config_named(built, component, name, text, notes)).await?;
         }
         self.place(&build::members_service(built, component)).await?;
         // A set is lowered by a scale in alone.
-        let replicas = built.spec().replicas(component).max(self.kept.get(&component).copied().unwrap_or(0));
+        let replicas = built.spec().replicas(component).max(self.chosen.kept.get(&component).copied().unwrap_or(0));
         if let Some(budget) = build::budget(built, component, replicas) {
             match build::budget_api_version(self.ctx.kubernetes_minor) {
                 "policy/v1" => self.place(&budget).await?,
@@ -157,7 +194,9 @@ impl Writer<'_> {
         if configuration.is_held && self.ctx.caches.sets.get(self.key, &names::set(&built.name, component)).is_some() {
             return Ok(());
         }
-        let input = SetInput { replicas, config: configuration.name, scripts: build::scripts_name(&built.name) };
+        let replicas = self.chosen.standing.replicas.get(&component).copied().unwrap_or(replicas);
+        let claims = self.chosen.standing.claims.get(&component).cloned().unwrap_or_default();
+        let input = SetInput { replicas, config: configuration.name, scripts: build::scripts_name(&built.name), claims };
         let set = build::stateful_set(built, component, &input).map_err(|error| Error::Build(error.to_string()))?;
         self.place_set(&set).await
     }

@@ -129,7 +129,7 @@ pub fn render(context: &Context<'_>, component: Component) -> Rendered {
 }
 
 /// Where a disk of a backend is mounted.
-pub(super) fn disk_path(name: &str) -> String {
+pub fn disk_path(name: &str) -> String {
     format!("{BE_STORAGE_DIR}/{name}")
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use doris_api::member::GATE_HAD_DATA;
+use doris_api::member::{GATE_FRESH, GATE_HAD_DATA};
 use doris_api::{Component, labels, names};
 use k8s_openapi::api::core::v1::ConfigMap;
 
@@ -57,6 +57,9 @@ pub fn gate(context: &Context<'_>) -> ConfigMap {
     }
     if !context.identity.had_data.is_empty() {
         data.insert(GATE_HAD_DATA.to_owned(), context.identity.had_data.join("\n") + "\n");
+    }
+    if !context.identity.fresh.is_empty() {
+        data.insert(GATE_FRESH.to_owned(), context.identity.fresh.join("\n") + "\n");
     }
     ConfigMap {
         metadata: context.metadata(names::gate(&context.name), labels::of_cluster(&context.name)),

@@ -21,6 +21,8 @@ pub struct IdentityFacts {
     pub had_data: Vec<String>,
     /// Builds that templates may name; the spec decides before there is a record.
     pub release: Option<Release>,
+    /// Storage roots that are known to be new, as `pod path`: they may be empty all the same.
+    pub fresh: Vec<String>,
 }
 
 /// An object that can't be built from this spec.

@@ -27,11 +27,11 @@ pub fn small() -> Value {
 
 /// A context for a founded cluster on a current server.
 pub fn context(cluster: &DorisCluster) -> Context<'_> {
-    let identity = IdentityFacts { id: "i-1".into(), cluster_id: Some("17".into()), epoch: 0, had_data: Vec::new(), release: None };
+    let identity = IdentityFacts { id: "i-1".into(), cluster_id: Some("17".into()), epoch: 0, ..IdentityFacts::default() };
     Context::new(cluster, identity, 36).expect("a context")
 }
 
 /// What a StatefulSet is built from.
 pub fn set() -> SetInput {
-    SetInput { replicas: 3, config: "demo-conf".into(), scripts: "demo-scripts".into() }
+    SetInput { replicas: 3, config: "demo-conf".into(), scripts: "demo-scripts".into(), claims: Vec::new() }
 }

@@ -71,7 +71,7 @@ mod tests {
         for spec in [full(), json!({"version": "2.1.7", "fe": {"replicas": 1, "storage": {"size": "20Gi"}}})] {
             let cluster = cluster(&spec);
             let context = context(&cluster);
-            let set = SetInput { replicas: 1, config: "c".into(), scripts: "s".into() };
+            let set = SetInput { replicas: 1, config: "c".into(), scripts: "s".into(), claims: Vec::new() };
             let all = components(&cluster.spec);
             let found = inventory(&context, &BTreeSet::new(), ["demo-fe-conf-1".to_owned()].into());
             let each = |name: &dyn Fn(Component) -> Vec<String>| all.iter().flat_map(|one| name(*one)).collect::<BTreeSet<_>>();

@@ -4,6 +4,7 @@ use doris_api::{Component, labels, names};
 use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec, StatefulSetUpdateStrategy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::claim::{ClaimShape, wanted_claims};
 use super::pod::template;
 use super::volume::claims;
 use super::{BuildError, Context, short_hash};
@@ -17,12 +18,14 @@ pub struct SetInput {
     pub config: String,
     /// ConfigMap of the scripts.
     pub scripts: String,
+    /// Claim templates of a set that stands, which only a set made anew can change; without any, those of the spec.
+    pub claims: Vec<ClaimShape>,
 }
 
 /// The StatefulSet of a component. Pods start at once, since frontends need each other to elect;
 /// which pod restarts when is decided by the controller alone.
 pub fn stateful_set(context: &Context<'_>, component: Component, set: &SetInput) -> Result<StatefulSet, BuildError> {
-    let claims = claims(context, component);
+    let claims = claims(context, component, &set.claims);
     let mut metadata = context.component_metadata(names::set(&context.name, component), component);
     metadata.annotations = Some([(labels::BUILD.to_owned(), context.image(component))].into());
     Ok(StatefulSet {
@@ -46,9 +49,9 @@ pub fn stateful_set(context: &Context<'_>, component: Component, set: &SetInput)
 /// claims and Service.
 pub fn storage_layout(context: &Context<'_>, component: Component) -> String {
     let mut layout = names::members_service(&context.name, component);
-    for claim in claims(context, component) {
+    for claim in wanted_claims(context.spec(), component) {
         layout.push('\n');
-        layout.push_str(claim.metadata.name.as_deref().unwrap_or_default());
+        layout.push_str(&claim.name);
     }
     short_hash(&layout)
 }

@@ -1,6 +1,7 @@
 //! Volumes of a member's pod: claims, what the operator mounts, what the user mounts.
 
-use doris_api::cluster::{Disk, MetadataStorage};
+use std::collections::BTreeMap;
+
 use doris_api::member::{CONFIG_DIR, FE_META_DIR, GATE_DIR, POD_INFO_DIR, ROOT_HASH_DIR, RUN_DIR, SCRIPT_DIR, TICKET_ANNOTATION};
 use doris_api::{Component, Process, labels, names};
 use k8s_openapi::api::core::v1::{
@@ -8,10 +9,10 @@ use k8s_openapi::api::core::v1::{
     ObjectFieldSelector, PersistentVolumeClaim, PersistentVolumeClaimSpec, ProjectedVolumeSource, SecretVolumeSource, Volume, VolumeMount,
     VolumeProjection, VolumeResourceRequirements,
 };
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Context;
+use super::claim::{ClaimShape, wanted_claims};
 use super::config::disk_path;
 
 /// Everyone may read and execute a script.
@@ -20,35 +21,30 @@ const EXECUTABLE: i32 = 0o555;
 const SECRET: i32 = 0o440;
 const KRB5_FILE: &str = "krb5.conf";
 
-/// Claim templates of a component.
-pub(super) fn claims(context: &Context<'_>, component: Component) -> Vec<PersistentVolumeClaim> {
-    let spec = context.spec();
-    match component.process() {
-        Process::Fe => {
-            let MetadataStorage { size, storage_class_name } = &spec.fe.storage;
-            vec![claim(context, component, names::FE_META_VOLUME, size, storage_class_name.as_ref())]
-        }
-        Process::Be => {
-            let claim = |disk: &Disk| claim(context, component, &disk.name, &disk.size, disk.storage_class_name.as_ref());
-            spec.disks(component).iter().map(claim).collect()
-        }
-        Process::Broker => Vec::new(),
-    }
+/// Claim templates of a component: those of a set that stands, or else the spec's.
+pub(super) fn claims(context: &Context<'_>, component: Component, standing: &[ClaimShape]) -> Vec<PersistentVolumeClaim> {
+    let wanted = if standing.is_empty() { wanted_claims(context.spec(), component) } else { standing.to_vec() };
+    wanted.iter().map(|shape| claim(context, component, shape)).collect()
 }
 
-fn claim(context: &Context<'_>, component: Component, name: &str, size: &Quantity, class: Option<&String>) -> PersistentVolumeClaim {
+fn claim(context: &Context<'_>, component: Component, shape: &ClaimShape) -> PersistentVolumeClaim {
+    // The claim outlives the cluster and says whose data it holds, should the Secret be lost.
+    let mut annotations = BTreeMap::from([(labels::IDENTITY.to_owned(), context.identity.id.clone())]);
+    annotations.extend(shape.medium.map(|medium| (labels::MEDIUM.to_owned(), medium.name().to_owned())));
     PersistentVolumeClaim {
         metadata: ObjectMeta {
-            name: Some(name.to_owned()),
+            name: Some(shape.name.clone()),
             labels: Some(labels::of_component(&context.name, component)),
-            // The claim outlives the cluster and says whose data it holds, should the Secret be lost.
-            annotations: Some([(labels::IDENTITY.to_owned(), context.identity.id.clone())].into()),
+            annotations: Some(annotations),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
-            resources: Some(VolumeResourceRequirements { requests: Some([("storage".to_owned(), size.clone())].into()), limits: None }),
-            storage_class_name: class.cloned(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some([("storage".to_owned(), shape.size.clone())].into()),
+                limits: None,
+            }),
+            storage_class_name: shape.class.clone(),
             ..PersistentVolumeClaimSpec::default()
         }),
         status: None,

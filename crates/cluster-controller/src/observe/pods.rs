@@ -71,9 +71,12 @@ fn member(
         deleting: pod.metadata.deletion_timestamp.is_some(),
         running: running.is_some(),
         ready: is_ready(pod),
+        made_at: pod.creation_timestamp().map(|time| time.0),
+        volumes: claimed_volumes(pod),
         revision: pod.labels().get(REVISION_LABEL).cloned(),
         configs: pod.spec.as_ref().and_then(|spec| spec.volumes.as_deref()).map(config_maps).unwrap_or_default(),
         image: image(pod, component),
+        worn_out: None,
         started_at: running.and_then(|running| running.started_at.as_ref()).map(|time| time.0),
         restarts: main.map_or(0, |container| container.restart_count),
         ended: main.and_then(ended),
@@ -167,6 +170,12 @@ fn unscheduled(pod: &Pod) -> Option<String> {
     let conditions = pod.status.as_ref()?.conditions.as_deref()?;
     let scheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False")?;
     Some(format!("it is not scheduled: {}", scheduled.message.as_deref().unwrap_or("no node fits")))
+}
+
+/// Volumes that are claims: name of the volume and of the claim.
+fn claimed_volumes(pod: &Pod) -> BTreeMap<String, String> {
+    let volumes = pod.spec.iter().flat_map(|spec| spec.volumes.iter().flatten());
+    volumes.filter_map(|volume| Some((volume.name.clone(), volume.persistent_volume_claim.as_ref()?.claim_name.clone()))).collect()
 }
 
 /// The claim that holds a frontend's metadata or a backend's first storage root.

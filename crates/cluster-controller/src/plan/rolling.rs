@@ -13,6 +13,7 @@ mod frontend;
 mod order;
 mod scene;
 
+pub use order::Order;
 pub use scene::{Health, Limits, Member, Pod, Record, Scene, Switch};
 
 use doris_api::Component;

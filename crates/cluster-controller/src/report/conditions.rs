@@ -1,7 +1,7 @@
 //! `Ready`, `Reconciling` and `Stalled`, in the way that every GitOps tool reads them.
 
-use controller_kit::conditions::{Conditions, Progress};
-use doris_api::conditions::reason;
+use controller_kit::conditions::{Conditions, Progress, Truth};
+use doris_api::conditions::{SUSPENDED, reason};
 use doris_api::{Component, DorisCluster};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -12,6 +12,10 @@ use crate::release;
 
 /// Longest text in the `STATUS` column.
 const MAX_SUMMARY: usize = 120;
+
+/// What is so of a cluster that is suspended.
+const STOPPED: &str = "every member is stopped; volumes, identity and Services are kept. Set spec.suspend to false to start them again; what was \
+                       changed in the spec meanwhile (version, configuration, replicas, volumes) takes effect then";
 
 /// Everything the spec asks for is there and alive, and nothing is in the way.
 pub fn is_ready(cluster: &DorisCluster, facts: &Facts) -> bool {
@@ -31,6 +35,9 @@ fn runs_what_is_wanted(cluster: &DorisCluster, facts: &Facts) -> bool {
 
 /// The text of the `STATUS` column.
 pub fn summary(is_ready: bool, facts: &Facts) -> String {
+    if facts.suspended == Some(true) && facts.stalls.is_empty() {
+        return "Suspended".to_owned();
+    }
     let text = match (facts.stalls.first(), facts.waits.first()) {
         (Some(stall), _) => format!("Stalled ({}): {}", stall.reason, stall.message),
         (None, _) if is_ready => return "Ready".to_owned(),
@@ -44,12 +51,24 @@ pub fn summary(is_ready: bool, facts: &Facts) -> String {
 pub fn all(cluster: &DorisCluster, facts: &Facts, old: &[Condition], now: Timestamp) -> Vec<Condition> {
     let mut conditions = Conditions::new(old, cluster.metadata.generation, now);
     conditions.set_progress(&progress(cluster, facts));
+    match facts.suspended {
+        Some(true) => {
+            conditions.set(SUSPENDED, Truth::True, reason::SUSPENDED, STOPPED);
+        }
+        Some(false) => {
+            conditions.set(SUSPENDED, Truth::False, reason::SUSPENDING, told(&facts.waits));
+        }
+        None => {}
+    }
     conditions.finish()
 }
 
 fn progress(cluster: &DorisCluster, facts: &Facts) -> Progress {
     if let Some(stall) = facts.stalls.first() {
         return Progress::Stalled { reason: stall.reason, message: told(&facts.stalls) };
+    }
+    if facts.suspended == Some(true) {
+        return Progress::Resting { reason: reason::SUSPENDED, message: STOPPED.to_owned() };
     }
     if is_ready(cluster, facts) {
         return Progress::Ready { message: running(cluster, facts) };

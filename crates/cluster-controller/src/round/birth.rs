@@ -1,7 +1,7 @@
 //! The identity at the beginning of a round: as remembered, as read, rebuilt or new.
 
 use doris_api::conditions::reason;
-use doris_api::{Component, labels, names};
+use doris_api::{Component, labels, names, ports};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -48,7 +48,29 @@ impl Round<'_> {
             );
             return None;
         }
-        Some(stored)
+        self.has_its_ports(&stored.identity).then_some(stored)
+    }
+
+    /// Members are registered with a port, too: on another one they would be strangers.
+    fn has_its_ports(&mut self, identity: &Identity) -> bool {
+        let ports = [(Component::Fe, &ports::FE_EDIT_LOG), (Component::Be, &ports::BE_HEARTBEAT)];
+        for (component, port) in ports {
+            let now = self.cluster.spec.port(component, port);
+            if let Some(then) =
+                identity.ports.get(component.name()).filter(|then| **then != now && self.cluster.spec.member(component).is_some())
+            {
+                self.stall(
+                    reason::ADDRESS_CHANGED,
+                    format!(
+                        "the {component} members of this cluster are registered with port {then}, and the spec now has {now}: nothing is started \
+                         under addresses that Doris does not know. Set {component}.config.{} back to {then}",
+                        port.key
+                    ),
+                );
+                return false;
+            }
+        }
+        true
     }
 
     /// An identity that was kept while all volumes were deleted: a fresh start is meant.

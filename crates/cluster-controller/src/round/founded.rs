@@ -1,6 +1,6 @@
 //! Rounds of a founded cluster: find the master, let members join, keep the record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use doris_api::Component;
 use doris_api::cluster::{OperationStatus, UnknownMember};
@@ -265,6 +265,33 @@ impl Round<'_> {
         self.member_of(host).is_some_and(|(component, ordinal)| ordinal < self.wanted(component))
     }
 
+    /// Ports that members on record are registered with: they are found under no others.
+    fn registered_ports(&self, identity: &Identity) -> BTreeMap<String, u16> {
+        let port = |component: Component, port| (component.name().to_owned(), self.cluster.spec.port(component, port));
+        let mut ports = BTreeMap::from([port(Component::Fe, &doris_api::ports::FE_EDIT_LOG)]);
+        if !identity.backends.is_empty() {
+            ports.extend([port(Component::Be, &doris_api::ports::BE_HEARTBEAT)]);
+        }
+        ports
+    }
+
+    /// Disks of backends that work: from now on those are not to be empty.
+    fn disks_in_use(&self, doris: &Doris) -> BTreeMap<String, BTreeSet<String>> {
+        let reported = |row: &&doris_client::Backend| {
+            let start = row.last_start_time.as_deref();
+            row.alive && matches!((row.status.last_report(), start), (Some(report), Some(start)) if report >= start)
+        };
+        let of_row = |row: &doris_client::Backend| {
+            let pod = self.facts.seen.of(Component::Be).iter().find(|pod| pod.fqdn == row.host && pod.ready && !pod.deleting)?;
+            let is_own = |(volume, claim): &(&String, &String)| {
+                **claim == doris_api::names::claim(&self.key.name, Component::Be, volume, pod.ordinal)
+            };
+            let disks = pod.volumes.iter().filter(is_own).map(|(volume, _)| volume.clone());
+            Some((row.host.clone(), disks.collect()))
+        };
+        doris.backends.iter().filter(reported).filter_map(of_row).collect()
+    }
+
     /// Keeps the identity's record of members, once all that are wanted are there: one write.
     /// Workers that do not come hold the record of the frontends up for a minute only.
     async fn record(&mut self, stored: &Stored, doris: &Doris) -> Result<(), Error> {
@@ -283,12 +310,15 @@ impl Round<'_> {
         let backends = doris.backends.iter().filter(|row| row.alive && row.status.last_report().is_some());
         next.frontends.extend(frontends);
         next.backends.extend(backends.filter(|row| self.is_backend(&row.host)).map(|row| (row.host.clone(), row.id.to_string())));
+        next.ports.extend(self.registered_ports(&next));
+        next.disks.extend(self.disks_in_use(doris));
         let is_there = |component: Component| {
             let counted = crate::report::count(self.cluster, component, &self.facts.seen);
             counted.registered >= counted.desired && counted.alive >= counted.desired
         };
         let frontends_are_there = [Component::Fe, Component::FeObserver].into_iter().all(is_there);
-        let complete = Component::ALL.into_iter().all(is_there);
+        let is_seen = next.backends.keys().all(|host| next.disks.contains_key(host));
+        let complete = is_seen && Component::ALL.into_iter().all(is_there);
         let now = self.ctx.clock.instant();
         let since = self.memory.frontends_since.filter(|_| frontends_are_there).unwrap_or(now);
         self.memory.frontends_since = frontends_are_there.then_some(since);

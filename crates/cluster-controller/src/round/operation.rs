@@ -77,6 +77,12 @@ impl Round<'_> {
             .is_some_and(|member| member.pod == pod && self.memory.operation.decided.is_none())
     }
 
+    /// Whether the status on the server tells of this operation: only then its first step may be done.
+    pub(super) fn is_in_status(&self, kind: Kind) -> bool {
+        let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
+        written.is_some_and(|operation| operation.kind == kind.name) && self.memory.operation.decided.is_none()
+    }
+
     /// Puts the operation into the status, and keeps it until the status shows it.
     pub(super) fn decide(&mut self, told: Option<OperationStatus>) {
         let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());

@@ -15,9 +15,10 @@ use tokio::time::Instant;
 
 use super::Round;
 use super::operation::{Kind, ROLLING};
+use super::storage::ADD_DISK;
 use crate::error::Error;
 use crate::observe::doris::Doris;
-use crate::plan::rolling::{Limits, Member, Record, Scene, Step, plan};
+use crate::plan::rolling::{Limits, Member, Order, Record, Scene, Step, plan};
 
 /// What this operation is called.
 const KIND: Kind = Kind { name: ROLLING, reason: reason::RESTARTING, done_to_target: "is restarted" };
@@ -45,25 +46,37 @@ const AVOIDED_SECONDS: i64 = 120;
 const AVOIDED: &str = "blacklist_duration_second";
 
 impl Round<'_> {
-    /// What restarting members is called now.
+    /// What restarting members is called now: for a disk that is added, or for another version, it is part of that operation.
     pub(super) fn kind(&self) -> Kind {
-        if self.upgrade_under_way().is_some() { UPGRADE } else { KIND }
+        if self.gets_disks().is_some() {
+            ADD_DISK
+        } else if self.upgrade_under_way().is_some() {
+            UPGRADE
+        } else {
+            KIND
+        }
     }
 
     /// One step of a roll, if one is due; every switch of ours is off when none is.
     pub(super) async fn roll(&mut self, doris: &Doris, session: &mut Session) -> Result<(), Error> {
-        if let Some(other) = self.other_operation(self.kind()) {
+        let kind = self.kind();
+        if let Some(other) = self.other_operation(kind) {
             self.wait_for_other(&other);
             return Ok(());
         }
         let Some(members) = self.members(doris, session).await? else { return Ok(()) };
-        let operation = self.operation(self.kind());
+        let operation = self.operation(kind);
         let record = operation.as_ref().and_then(record_of);
         let has_work = record.is_some() || members.iter().any(|member| member.pod.as_ref().is_some_and(|pod| pod.outdated));
         let health = self.health(doris, session, &members, record.as_ref(), has_work).await?;
-        let limits = self.limits_of_upgrade(self.limits(), doris);
+        let mut limits = self.limits_of_upgrade(self.limits(), doris);
+        if kind == ADD_DISK {
+            // Halfway its StatefulSet makes no lost pod anew: this is finished first.
+            (limits.held_by, limits.partition) = (None, 0);
+        }
         let scene = Scene {
             members: &members,
+            order: self.roll_order(),
             record: record.as_ref(),
             health,
             let_go: record.as_ref().is_some_and(|record| self.is_let_go(&record.uid)),
@@ -77,7 +90,10 @@ impl Round<'_> {
         if matches!(step, Step::Rest | Step::Begin { .. } | Step::Done { .. } | Step::Held(_)) {
             self.tell_leave();
         }
+        let pods = operation.as_ref().and_then(|operation| operation.total).filter(|_| kind == ADD_DISK);
         let told = self.told(operation, &members, &step, answer);
+        // For a disk the total is that of its set, whatever else became outdated meanwhile.
+        let told = told.map(|told| OperationStatus { total: pods.or(told.total), ..told });
         let is_at_rest = step == Step::Rest;
         let stopped = if let Step::Stop { pod, .. } = &step { members.iter().find(|member| member.name == *pod) } else { None };
         let stopped = stopped.map(|member| member.component);
@@ -87,6 +103,10 @@ impl Round<'_> {
             None if is_at_rest => self.go_on_with_upgrade(doris, &members).await,
             None => Ok(()),
         }
+    }
+
+    fn roll_order(&self) -> Order {
+        self.gets_disks().map_or(Order::Usual, Order::Upward)
     }
 
     /// Another operation works on the cluster: nothing is restarted meanwhile, and its switches are not taken back.
@@ -129,7 +149,7 @@ impl Round<'_> {
         Ok(())
     }
 
-    fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         let update = &self.cluster.spec.update;
         let seconds = |seconds: i32| SignedDuration::from_secs(i64::from(seconds));
         let held_by = match (update.strategy, update.paused) {
@@ -158,7 +178,11 @@ impl Round<'_> {
 
     /// What the status tells of the operation after this step.
     fn told(&self, before: Option<OperationStatus>, members: &[Member], step: &Step, answer: rules::Answer) -> Option<OperationStatus> {
-        let is_left = |member: &&Member| member.pod.as_ref().is_some_and(|pod| pod.outdated) || self.awaits_its_build(member.component);
+        let order = self.roll_order();
+        let is_left = |member: &&Member| {
+            let is_outdated = member.pod.as_ref().is_some_and(|pod| pod.outdated);
+            order.includes(member) && (is_outdated || self.awaits_its_build(member.component))
+        };
         let left = members.iter().filter(is_left).count();
         let left = i32::try_from(left).unwrap_or(i32::MAX);
         let is_upgrade = self.kind() == UPGRADE;

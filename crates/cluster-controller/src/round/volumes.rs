@@ -22,7 +22,11 @@ impl Round<'_> {
     fn tell_of_empty_backends(&mut self, identity: &Identity) {
         let mut told = Vec::new();
         for pod in self.facts.seen.of(Component::Be) {
-            let roots = pod.empty_roots();
+            let is_new = |root: &&String| {
+                let disk = root.rsplit('/').next().unwrap_or_default();
+                identity.disks.get(&pod.fqdn).is_some_and(|used| !used.contains(disk))
+            };
+            let roots: Vec<&String> = pod.empty_roots().iter().filter(|root| !is_new(root)).collect();
             let is_alive = self.facts.seen.known.get(&pod.fqdn).is_some_and(|known| known.alive);
             if roots.is_empty() || is_alive || !identity.backends.contains_key(&pod.fqdn) {
                 continue;

@@ -163,7 +163,7 @@ decide_blank() {
 # ---- The gate of a backend ----
 
 # A root without a cluster_id file never held data, or lost it: if the claim is known to have held
-# data, only a ticket lets the backend start on it.
+# data, only a ticket lets the backend start on it. A disk that was just added is known to be new.
 decide_backend() {
     action=start reason='' blank=
     read_ticket
@@ -184,7 +184,7 @@ decide_backend() {
         elif [ -n "$wanted_cluster" ] && [ -n "$found" ] && [ "$found" != "$wanted_cluster" ]; then
             end_because 65 "wrong volume: $path holds data of cluster id $found, not of $wanted_cluster"
             return 0
-        elif [ ! -s "$root$path/cluster_id" ]; then
+        elif [ ! -s "$root$path/cluster_id" ] && ! grep -qxF -- "$POD_NAME $path" "$gate/fresh" 2>/dev/null; then
             blank="$blank $path"
         fi
     done

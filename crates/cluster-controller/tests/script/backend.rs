@@ -52,6 +52,22 @@ fn a_volume_that_held_data_and_is_empty_waits_for_leave() {
 }
 
 #[test]
+fn a_disk_that_was_added_may_be_empty_and_no_other_one() {
+    const MORE: &str = "opt/apache-doris/be/storage/more";
+    for shell in shells() {
+        let mut pod = backend(&shell);
+        pod.set("STORAGE_ROOTS", &format!("/{DATA};/{MORE}"));
+        pod.mount(&[DATA, MORE]);
+        pod.write("opt/doris-operator/gate/had-data", "fe-0\n");
+        pod.write("opt/doris-operator/gate/fresh", &format!("fe-0 /{MORE}\n"));
+        let _running = pod.start("be");
+        pod.until_waiting();
+        pod.write(&format!("{DATA}/cluster_id"), "17");
+        pod.until_started();
+    }
+}
+
+#[test]
 fn the_inspection_names_the_roots_that_hold_nothing() {
     const MORE: &str = "opt/apache-doris/be/storage/more";
     for shell in shells() {

@@ -100,6 +100,15 @@ impl Engine for Doris {
         }
     }
 
+    fn volume_grown(&self, volume: &str, bytes: u64) {
+        let volume = self.volume(volume);
+        let is_full = volume.free() == Some(0);
+        volume.set_capacity(Some(bytes));
+        if is_full {
+            volume.fill(0);
+        }
+    }
+
     fn volume_full(&self, volume: &str, full: bool) {
         let volume = self.volume(volume);
         let limit = volume.capacity().unwrap_or(u64::MAX / 4);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doris_api::member::{BE_STORAGE_DIR, GATE_DIR, GATE_HAD_DATA, Marker, POD_INFO_DIR, ROOT_HASH_DIR, Ticket, env, exit};
+use doris_api::member::{BE_STORAGE_DIR, GATE_DIR, GATE_FRESH, GATE_HAD_DATA, Marker, POD_INFO_DIR, ROOT_HASH_DIR, Ticket, env, exit};
 use doris_sim::{BeSpec, BrokerSpec, FeSpec, NodeRole, ProcessHandle, ProcessState, Signal, StorageRoot, VolumeDir};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -163,11 +163,13 @@ impl Script {
             let Some((dir, mount)) = volume::at(&self.engine, &self.launch, path) else {
                 return Err(ended(exit::VOLUME_MISSING, format!("volume missing: {path} is not a mount")));
             };
-            let size =
-                mount.capacity.map_or(1e12, |size| crate::storage::bytes(&k8s_openapi::apimachinery::pkg::api::resource::Quantity(size)));
-            // Sizes are far below 2^53 and never negative.
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let capacity = size as u64;
+            let size = mount.capacity.map(k8s_openapi::apimachinery::pkg::api::resource::Quantity);
+            let size = size.map(|size| crate::storage::whole_bytes(&size));
+            if dir.volume.capacity().is_none() && size.is_some() {
+                // The disk itself says how large it is: it may grow while the process runs.
+                dir.volume.set_capacity(size);
+            }
+            let capacity = if size.is_some() { u64::MAX / 4 } else { 1_000_000_000_000 };
             roots.push(StorageRoot { path: path.to_owned(), dir, medium: config::medium(&conf, path), capacity });
         }
         if let Some(refusal) = config::refusal(&conf, config::refused_keys(false), "be.conf") {
@@ -208,6 +210,10 @@ impl Script {
     fn backend_waits(&self, roots: &[StorageRoot]) -> Result<Option<String>, Exit> {
         let member = self.member();
         let mut blank = Vec::new();
+        let pod = self.variable(env::POD_NAME);
+        let lists = |file: &str, line: &str| {
+            self.launch.files.read(&format!("{GATE_DIR}/{file}")).is_some_and(|text| text.lines().any(|listed| listed == line))
+        };
         for root in roots {
             let name = root.path.trim_start_matches(BE_STORAGE_DIR);
             let wrong = |reason: String| Err(ended(exit::WRONG_CLUSTER, format!("wrong volume: {name} {reason}")));
@@ -222,15 +228,13 @@ impl Script {
             if let Some(wanted) = member.cluster_id.as_ref().filter(|wanted| !found.is_empty() && **wanted != found) {
                 return wrong(format!("holds data of cluster id {found}, not of {wanted}"));
             }
-            if root.dir.read_text("cluster_id").is_none_or(|text| text.is_empty()) {
+            let is_empty = root.dir.read_text("cluster_id").is_none_or(|text| text.is_empty());
+            if is_empty && !lists(GATE_FRESH, &format!("{pod} {}", root.path)) {
                 blank.push(root.path.as_str());
             }
         }
         let allowed = matches!(self.ticket().parse(), Ok(Ticket::BlankOk { pod_uid }) if pod_uid == member.pod_uid);
-        let pod = self.variable(env::POD_NAME);
-        let had_data =
-            self.launch.files.read(&format!("{GATE_DIR}/{GATE_HAD_DATA}")).is_some_and(|names| names.lines().any(|name| name == pod));
-        let held = had_data && !blank.is_empty() && !allowed;
+        let held = lists(GATE_HAD_DATA, &pod) && !blank.is_empty() && !allowed;
         Ok(held.then(|| format!("a volume that held data is empty: {}", blank.join(" "))))
     }
 

@@ -12,6 +12,7 @@ mod model;
 mod probe;
 mod rolls;
 mod upgrades;
+mod volumes;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

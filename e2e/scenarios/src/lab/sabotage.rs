@@ -85,11 +85,13 @@ pub enum Bug {
     NewerBesideBackends,
     /// A frontend is made with the old line once a newer master wrote its metadata.
     OlderOnNewMetadata,
+    /// Backends are stopped while frontends run.
+    BackendsStoppedFirst,
 }
 
 impl Bug {
     /// Every bug, with the rule that has to catch it.
-    pub const ALL: [(Self, &'static str); 30] = [
+    pub const ALL: [(Self, &'static str); 31] = [
         (Self::TicketBeforeRecord, "found-on-record"),
         (Self::TicketForAnotherPod, "ticket-names-pod"),
         (Self::AddByServiceName, "own-name"),
@@ -120,6 +122,7 @@ impl Bug {
         (Self::AddBeyondSpec, "asked-for"),
         (Self::NewerBesideBackends, "upgrade-order"),
         (Self::OlderOnNewMetadata, "no-downgrade"),
+        (Self::BackendsStoppedFirst, "backends-stop-last"),
     ];
 
     /// Does it, in a laboratory where a cluster `demo` is created.
@@ -217,8 +220,17 @@ impl Bug {
             Self::AddBeyondSpec => add_beyond_spec(lab).await,
             Self::NewerBesideBackends => guests(lab, &[("3.0.3", 1)]).await,
             Self::OlderOnNewMetadata => guests(lab, &[("2.1.7", 1), ("3.0.3", 1), ("2.1.7", 2)]).await,
+            Self::BackendsStoppedFirst => stop_backends_first(lab).await,
         }
     }
+}
+
+/// All backends are taken away from under the frontends.
+async fn stop_backends_first(lab: &Lab) {
+    ready(lab).await;
+    let sets: Api<StatefulSet> = Api::default_namespaced(lab.client.clone());
+    let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
+    sets.patch("demo-be", &PatchParams::default(), &none).await.expect("the set is there");
 }
 
 /// Asks again and again until there is an answer.

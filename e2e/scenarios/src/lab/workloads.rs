@@ -7,6 +7,8 @@ mod lose_volume;
 mod roll;
 mod scale_in;
 mod upgrade;
+mod suspend;
+mod volumes;
 
 use std::fmt;
 use std::future::Future;
@@ -23,6 +25,8 @@ pub use lose_volume::LOSE_FRONTEND_VOLUME;
 pub use roll::ROLL;
 pub use scale_in::{SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS};
 pub use upgrade::UPGRADE;
+pub use suspend::SUSPEND;
+pub use volumes::{ADD_DISK, VOLUME_GROWTH};
 
 /// Name of the cluster in all workloads.
 pub const NAME: &str = "demo";

@@ -76,6 +76,7 @@ fn controller_runs_with_exactly_its_own_role() {
         a_secret_is_missing(&place).await;
         less_is_asked_for(&place).await;
         a_frontend_is_restarted(&place).await;
+        a_volume_grows(&place).await;
         controller.stop().await.expect("an end");
 
         let refused: Vec<_> = requests(&place).into_iter().filter(|request| request.code == 403).map(|request| request.title()).collect();
@@ -147,6 +148,15 @@ async fn a_frontend_is_restarted(place: &Place<'_>) {
     place.apply(&cluster("demo", spec)).await.expect("applied");
     let is_another = async || pods.get_opt("demo-fe-0").await.expect("an answer").is_some_and(|pod| pod.uid() != before);
     place.until_so("the frontend is made anew", is_another).await;
+    place.until_ready("demo").await;
+}
+
+/// Claims are asked to grow, and the set is made anew.
+async fn a_volume_grows(place: &Place<'_>) {
+    let mut spec = less();
+    spec["fe"]["labels"] = json!({"example.com/round": "2"});
+    spec["fe"]["storage"]["size"] = json!("30Gi");
+    place.apply(&cluster("demo", spec)).await.expect("applied");
     place.until_ready("demo").await;
 }
 

@@ -101,6 +101,10 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
     lab.until_ready("demo").await;
     // A change that running pods have to be made anew for.
     spec["fe"]["labels"] = json!({"example.com/round": "2"});
+    lab.apply(&cluster("demo", spec.clone())).await.expect("the spec is accepted");
+    lab.until_ready("demo").await;
+    // A volume grows, and its set is made anew.
+    spec["fe"]["storage"]["size"] = json!("30Gi");
     lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
     lab.until_ready("demo").await;
     // Objects that go and come back.

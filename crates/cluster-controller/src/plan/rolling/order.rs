@@ -6,11 +6,35 @@ use doris_api::Component;
 
 use super::scene::{Member, Scene};
 
+/// Who is restarted, and in which order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Everybody, in the order that keeps a cluster serving.
+    #[default]
+    Usual,
+    /// Members of one component, from ordinal 0 upward: its set can make others anew only then.
+    Upward(Component),
+}
+
+impl Order {
+    /// Whether a member is restarted at all.
+    pub fn includes(self, member: &Member) -> bool {
+        match self {
+            Self::Usual => true,
+            Self::Upward(component) => member.component == component,
+        }
+    }
+}
+
 /// The member that is restarted next, and why it is its turn.
 pub(super) fn next<'a>(scene: &Scene<'a>) -> Option<(&'a Member, String)> {
     let may = |member: &&Member| scene.limits.only.as_ref().is_none_or(|only| only.contains(&member.component)) || member.is_down();
-    let outdated = scene.members.iter().filter(|member| is_outdated(member)).filter(may);
-    outdated.min_by_key(|member| turn(scene, member)).map(|member| (member, reason(member)))
+    let outdated = scene.members.iter().filter(|member| is_outdated(member) && scene.order.includes(member)).filter(may);
+    let next = match scene.order {
+        Order::Usual => outdated.min_by_key(|member| turn(scene, member)),
+        Order::Upward(_) => outdated.min_by_key(|member| member.ordinal),
+    };
+    next.map(|member| (member, reason(member)))
 }
 
 fn is_outdated(member: &Member) -> bool {
@@ -69,7 +93,8 @@ fn domain(scene: &Scene<'_>, member: &Member) -> (bool, Reverse<u32>) {
 }
 
 fn reason(member: &Member) -> String {
-    let changed = "its pod is made from an older template";
+    let worn_out = member.pod.as_ref().and_then(|pod| pod.worn_out.as_deref());
+    let changed = worn_out.unwrap_or("its pod is made from an older template");
     match member.trouble().filter(|_| member.is_down()) {
         Some(trouble) => format!("{changed} and does not run: {trouble}"),
         None if member.is_master => format!("{changed}; as the master it is the last one, and another frontend is elected"),

@@ -3,7 +3,7 @@
 use doris_api::Component;
 use jiff::{SignedDuration, Timestamp};
 
-use super::Step;
+use super::{Order, Step};
 
 /// A member's pod.
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
@@ -13,6 +13,8 @@ pub struct Pod {
     pub uid: String,
     /// It was made from another template than the present one.
     pub outdated: bool,
+    /// Why only another pod goes on, whatever its template.
+    pub worn_out: Option<String>,
     /// It has a deletion timestamp.
     pub leaving: bool,
     /// Its main container runs.
@@ -148,6 +150,8 @@ pub struct Limits {
 pub struct Scene<'a> {
     /// Every wanted member.
     pub members: &'a [Member],
+    /// Who is restarted, and in which order.
+    pub order: Order,
     /// Whose turn it is.
     pub record: Option<&'a Record>,
     /// Tablets.

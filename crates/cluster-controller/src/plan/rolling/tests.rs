@@ -3,7 +3,7 @@
 use doris_api::Component;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Health, Limits, Member, Pod, Record, Scene, Step, Switch, plan};
+use super::{Health, Limits, Member, Order, Pod, Record, Scene, Step, Switch, plan};
 
 const START: &str = "2026-06-01 00:00:00";
 
@@ -11,6 +11,7 @@ fn pod(name: &str) -> Pod {
     Pod {
         uid: format!("{name}-old"),
         outdated: true,
+        worn_out: None,
         leaving: false,
         running: true,
         ready: true,
@@ -60,12 +61,23 @@ struct Given {
     let_go: bool,
     hold_is_specified: bool,
     seconds: i64,
+    order: Order,
 }
 
 impl Given {
     fn new(members: Vec<Member>) -> Self {
         let health = Health { unhealthy: Some(0), hold: Some(false) };
-        Self { members, record: None, health, held_by: None, partition: 0, let_go: false, hold_is_specified: false, seconds: 1 }
+        Self {
+            members,
+            record: None,
+            health,
+            held_by: None,
+            partition: 0,
+            let_go: false,
+            hold_is_specified: false,
+            seconds: 1,
+            order: Order::Usual,
+        }
     }
 
     /// It is this member's turn since a second ago.
@@ -114,6 +126,7 @@ impl Given {
         };
         plan(&Scene {
             members: &self.members,
+            order: self.order,
             record: self.record.as_ref(),
             health: self.health,
             let_go: self.let_go,
@@ -359,4 +372,29 @@ fn no_frontend_is_restarted_while_another_follower_lags_behind() {
     let given = || Given::new(members.clone());
     assert!(wait(&given().with("c-fe-1", |fe| fe.caught_up = false).plan()).starts_with("c-fe-1 has to catch up"));
     assert!(matches!(given().with("c-fe-2", |fe| fe.caught_up = false).plan(), Step::Begin { pod, .. } if pod == "c-fe-2"));
+}
+
+#[test]
+fn for_a_disk_only_its_component_is_restarted_and_from_the_lowest_ordinal_upward() {
+    let mut given = Given::new(cluster());
+    given.order = Order::Upward(Component::Be);
+    assert!(matches!(given.plan(), Step::Begin { pod, .. } if pod == "c-be-0"));
+    let current = |be: &mut Member| be.pod.as_mut().expect("a pod").outdated = false;
+    given = given.with("c-be-0", current);
+    assert!(matches!(given.plan(), Step::Begin { pod, .. } if pod == "c-be-1"));
+    given = given.with("c-be-1", current).with("c-be-2", current);
+    assert_eq!(given.plan(), Step::Rest, "others are left alone");
+}
+
+#[test]
+fn a_pod_that_is_worn_out_is_restarted_for_its_own_reason() {
+    let current = |member: &mut Member| member.pod.as_mut().expect("a pod").outdated = false;
+    let mut members = cluster();
+    members.iter_mut().for_each(current);
+    let worn_out = |be: &mut Member| {
+        let pod = be.pod.as_mut().expect("a pod");
+        (pod.outdated, pod.worn_out) = (true, Some("its file system waits".into()));
+    };
+    let given = Given::new(members).with("c-be-1", worn_out);
+    assert_eq!(given.plan(), Step::Begin { pod: "c-be-1".into(), reason: "its file system waits".into() });
 }

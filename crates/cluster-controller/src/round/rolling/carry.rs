@@ -67,6 +67,8 @@ impl Round<'_> {
     fn is_safe_point(&self, step: &Step) -> bool {
         let is_under_work = self.facts.operation.as_ref().is_some_and(|operation| operation.member.is_some());
         match step {
+            // Halfway through adding a disk there is none.
+            _ if self.gets_disks().is_some() => self.facts.operation.is_none(),
             Step::Rest | Step::Held(_) | Step::Stop { .. } | Step::LetGo { .. } | Step::Blocked { .. } => true,
             Step::Wait(_) => !is_under_work,
             Step::Done { .. } => self.facts.operation.is_none(),

@@ -214,7 +214,8 @@ fn member(cluster: &str, component: Component, ordinal: u32, pod: Option<Pod>) -
 fn view(pod: &MemberPod, revision: &str) -> Pod {
     Pod {
         uid: pod.uid.clone(),
-        outdated: pod.revision.as_deref() != Some(revision),
+        outdated: pod.revision.as_deref() != Some(revision) || pod.worn_out.is_some(),
+        worn_out: pod.worn_out.clone(),
         leaving: pod.deleting,
         running: pod.running,
         ready: pod.ready,

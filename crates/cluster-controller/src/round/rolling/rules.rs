@@ -146,7 +146,7 @@ impl Round<'_> {
             self.stay(pod, &refusal);
             return Ok(false);
         }
-        let operation = self.operation(KIND);
+        let operation = self.operation(self.kind());
         let baseline = operation.as_ref().and_then(|operation| operation.baseline.as_deref());
         let baseline = baseline.map(|text| read_baseline(text, MOST_TABLETS));
         let mut observed = self.observe_for(doris, session, members, &step, baseline).await?;

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::leaving::Leaving;
 use super::probe::ClusterAccounts;
+use super::volumes::Volumes;
 use super::{ClusterName, lock};
 
 /// Keys of the identity Secret that hold a password.
@@ -71,6 +72,7 @@ pub(super) struct History {
     /// Text of each configuration as it was seen last, and keys that were changed in it: name of the ConfigMap and key.
     configurations: BTreeMap<(String, String), String>,
     rewritten: BTreeSet<(String, String)>,
+    volumes: Volumes,
     /// Objects that are no secrets, as text, with what they are.
     texts: BTreeSet<(String, String)>,
     /// Clusters whose tables may be away during a restart, or where somebody overrode that.
@@ -123,15 +125,27 @@ impl History {
                 return;
             }
             ("Secret", _) => return,
-            ("Pod", Some(cluster)) => self.pod((key.0.clone(), cluster.clone()), &object),
+            ("Pod", Some(cluster)) => {
+                self.volumes.pod((key.0.clone(), cluster.clone()), &object, deleted);
+                self.pod((key.0.clone(), cluster.clone()), &object);
+            }
             ("PersistentVolumeClaim", Some(cluster))
                 if (deleted || object.metadata.deletion_timestamp.is_some())
                     && !self.leaving.may_delete(&(key.0.clone(), cluster.clone()), &object) =>
             {
                 self.claims_lost.insert(format!("{}/{}", key.0, key.1));
             }
-            ("StatefulSet", Some(cluster)) => self.leaving.set((key.0.clone(), cluster.clone()), &object, deleted),
-            ("DorisCluster", _) => self.leaving.spec(key.clone(), &object, deleted),
+            ("StatefulSet", Some(cluster)) => {
+                self.volumes.set(&(key.0.clone(), cluster.clone()), &object, deleted);
+                self.leaving.set((key.0.clone(), cluster.clone()), &object, deleted);
+            }
+            ("PersistentVolumeClaim", Some(_)) if !deleted => self.volumes.claim(&key, &object),
+            ("DorisCluster", _) => {
+                if deleted {
+                    self.volumes.forget(&key);
+                }
+                self.leaving.spec(key.clone(), &object, deleted);
+            }
             ("ConfigMap", Some(_)) if key.1.contains("-conf-") && !deleted => self.configuration(&key, &object),
             ("Service", _) if deleted => {
                 self.services.remove(&key);
@@ -263,6 +277,7 @@ impl History {
         for (cluster, versions) in &self.identities {
             broken.extend(judge_phases(cluster, versions));
         }
+        broken.extend(self.volumes.broken().iter().cloned());
         let passwords = self.passwords();
         for (what, text) in &self.texts {
             if passwords.iter().any(|password| text.contains(password.as_str())) {

@@ -49,6 +49,11 @@ impl Leaving {
         let name = object.name_any();
         let component = name.strip_prefix(&format!("{}-", cluster.1)).and_then(Component::from_name);
         let Some(component) = component else { return };
+        let is_asked_for = |sizes: &Sizes| sizes.wanted[0].get(&component).is_some_and(|wanted| *wanted > 0);
+        if deleted && self.clusters.get(&cluster).is_some_and(is_asked_for) {
+            // It is made anew around its pods.
+            return;
+        }
         let number = object.data.pointer("/spec/replicas").and_then(Value::as_u64).and_then(|number| u32::try_from(number).ok());
         let to = if deleted { 0 } else { number.unwrap_or(1) };
         let is_gone = !self.clusters.contains_key(&cluster) || self.clusters[&cluster].wanted[0].is_empty();

@@ -1,0 +1,123 @@
+//! Rules about claims, StatefulSets that are made anew, and the order in which members stop.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cluster_controller::build::bytes;
+use doris_api::labels;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use kube::ResourceExt as _;
+use kube::api::DynamicObject;
+use serde_json::Value;
+
+use super::ClusterName;
+
+/// What was seen of them so far.
+#[derive(Debug, Default)]
+pub(super) struct Volumes {
+    broken: BTreeSet<String>,
+    /// Largest size that each claim asked for.
+    sizes: BTreeMap<(String, String), i128>,
+    /// Pods that each set had when it was there last, and whether it is.
+    sets: BTreeMap<(ClusterName, String), (i64, bool)>,
+    /// Frontends' pods that are there.
+    frontends: BTreeMap<ClusterName, BTreeSet<String>>,
+}
+
+impl Volumes {
+    pub fn broken(&self) -> &BTreeSet<String> {
+        &self.broken
+    }
+
+    /// `claims-grow`: no claim ever asks for less.
+    pub fn claim(&mut self, key: &(String, String), claim: &DynamicObject) {
+        let size = claim.data.pointer("/spec/resources/requests/storage").and_then(Value::as_str);
+        let Some(size) = size.map(|size| bytes(&Quantity(size.to_owned()))) else { return };
+        let largest = self.sizes.entry(key.clone()).or_insert(size);
+        if size < *largest {
+            self.broken.insert(format!("claims-grow: claim {} asks for less than before", key.1));
+        }
+        *largest = size.max(*largest);
+    }
+
+    pub fn pod(&mut self, cluster: ClusterName, pod: &DynamicObject, deleted: bool) {
+        if pod.labels().get(labels::PROCESS).is_none_or(|process| process != "fe") {
+            return;
+        }
+        let pods = self.frontends.entry(cluster).or_default();
+        if deleted {
+            pods.remove(&pod.name_any());
+        } else {
+            pods.insert(pod.name_any());
+        }
+    }
+
+    /// `same-replicas`: a set that is made anew while its cluster stands has as many pods as before. `backends-stop-last`: backends
+    /// are all stopped only when no frontend is left.
+    pub fn set(&mut self, cluster: &ClusterName, set: &DynamicObject, deleted: bool) {
+        let Some(replicas) = set.data.pointer("/spec/replicas").and_then(Value::as_i64) else { return };
+        let key = (cluster.clone(), set.name_any());
+        let before = self.sets.get(&key).copied();
+        if !deleted && let Some((had, false)) = before.filter(|(had, _)| *had != replicas) {
+            self.broken.insert(format!("same-replicas: {} had {had} pods and was made anew for {replicas}", key.1));
+        }
+        let is_of_backends = set.labels().get(labels::COMPONENT).is_some_and(|component| component == "be");
+        let left = self.frontends.get(cluster).map_or(0, BTreeSet::len);
+        if is_of_backends && !deleted && replicas == 0 && before.is_some_and(|(had, _)| had > 0) && left > 0 {
+            self.broken.insert(format!("backends-stop-last: all backends of {} were stopped while {left} frontends were there", cluster.1));
+        }
+        self.sets.insert(key, (replicas, !deleted));
+    }
+
+    /// A cluster that is made anew owes its former sets nothing.
+    pub fn forget(&mut self, cluster: &ClusterName) {
+        self.sets.retain(|(of, _), _| of != cluster);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::DynamicObject;
+    use serde_json::{Value, json};
+
+    use super::Volumes;
+
+    fn object(value: Value) -> DynamicObject {
+        serde_json::from_value(value).expect("an object")
+    }
+
+    fn set(component: &str, replicas: i64) -> DynamicObject {
+        object(json!({
+            "metadata": {"name": format!("demo-{component}"), "labels": {"doris-operator.dev/component": component}},
+            "spec": {"replicas": replicas},
+        }))
+    }
+
+    fn cluster() -> (String, String) {
+        ("default".to_owned(), "demo".to_owned())
+    }
+
+    #[test]
+    fn a_set_that_is_made_anew_for_others_is_told_and_one_that_is_scaled_is_not() {
+        let mut seen = Volumes::default();
+        seen.set(&cluster(), &set("cn", 3), false);
+        seen.set(&cluster(), &set("cn", 2), false);
+        seen.set(&cluster(), &set("cn", 2), true);
+        seen.set(&cluster(), &set("cn", 2), false);
+        assert!(seen.broken().is_empty());
+        seen.set(&cluster(), &set("cn", 2), true);
+        seen.set(&cluster(), &set("cn", 1), false);
+        assert_eq!(seen.broken().len(), 1, "{:?}", seen.broken());
+    }
+
+    #[test]
+    fn a_claim_that_asks_for_less_is_told() {
+        let claim = |size: &str| object(json!({"metadata": {"name": "c"}, "spec": {"resources": {"requests": {"storage": size}}}}));
+        let (mut seen, key) = (Volumes::default(), ("default".to_owned(), "c".to_owned()));
+        for size in ["1Gi", "2Gi", "2048Mi"] {
+            seen.claim(&key, &claim(size));
+        }
+        assert!(seen.broken().is_empty());
+        seen.claim(&key, &claim("1Gi"));
+        assert_eq!(seen.broken().len(), 1);
+    }
+}
