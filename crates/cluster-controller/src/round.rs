@@ -117,9 +117,9 @@ impl<'a> Round<'a> {
         if self.suspend_or_resume(&stored, &given).await? {
             return Ok(());
         }
+        self.lay_out(&stored.identity);
         self.choose_configurations().await?;
         let stored = self.settle_builds(stored).await?;
-        self.lay_out(&stored.identity);
         self.apply(&stored.identity, Stage::Frontends).await?;
         // What cannot be deleted holds nothing up; it is told at the end.
         let swept = self.sweep().await;
@@ -234,14 +234,7 @@ impl<'a> Round<'a> {
         }
         let outdated = self.outdated_pods();
         let is_told = |finding: &Finding| {
-            [
-                reason::RESTARTING,
-                reason::RESTART_PENDING,
-                reason::ROLL_STOPPED,
-                reason::BLOCKED,
-                reason::UPGRADING,
-                reason::ADDING_DISK,
-            ]
+            [reason::RESTARTING, reason::RESTART_PENDING, reason::ROLL_STOPPED, reason::BLOCKED, reason::UPGRADING, reason::ADDING_DISK]
                 .contains(&finding.reason)
         };
         if !outdated.is_empty() && !self.facts.waits.iter().chain(&self.facts.stalls).any(is_told) {

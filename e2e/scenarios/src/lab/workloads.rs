@@ -6,8 +6,8 @@ mod create;
 mod lose_volume;
 mod roll;
 mod scale_in;
-mod upgrade;
 mod suspend;
+mod upgrade;
 mod volumes;
 
 use std::fmt;
@@ -24,8 +24,8 @@ pub use create::CREATE;
 pub use lose_volume::LOSE_FRONTEND_VOLUME;
 pub use roll::ROLL;
 pub use scale_in::{SCALE_IN_BACKENDS, SCALE_IN_FRONTENDS};
-pub use upgrade::UPGRADE;
 pub use suspend::SUSPEND;
+pub use upgrade::UPGRADE;
 pub use volumes::{ADD_DISK, VOLUME_GROWTH};
 
 /// Name of the cluster in all workloads.

@@ -143,6 +143,8 @@ impl History {
             ("DorisCluster", _) => {
                 if deleted {
                     self.volumes.forget(&key);
+                } else {
+                    self.volumes.spec(&key, &object);
                 }
                 self.leaving.spec(key.clone(), &object, deleted);
             }

@@ -123,7 +123,8 @@ impl Leaving {
         let Some(cluster) = super::model::cluster_of(fqdn) else { return false };
         let Some((component, ordinal)) = fqdn.split('.').next().and_then(|pod| names::parse_pod(&cluster.1, pod)) else { return false };
         let Some(sizes) = self.clusters.get(&cluster).filter(|sizes| !sizes.wanted[0].is_empty()) else { return false };
-        component == Component::Cn && sizes.sets.get(&component).is_some_and(|pods| ordinal >= *pods)
+        let is_wanted = sizes.suspended || sizes.wanted[0].get(&component).is_some_and(|wanted| ordinal < *wanted);
+        component == Component::Cn && !is_wanted && sizes.sets.get(&component).is_some_and(|pods| ordinal >= *pods)
     }
 
     /// `dropped-empty` and `tablet-lost`: a backend is dropped when nothing lies on it, and never with the last of anything.

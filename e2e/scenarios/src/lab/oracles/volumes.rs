@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cluster_controller::build::bytes;
-use doris_api::labels;
+use doris_api::{Component, DorisClusterSpec, labels, names};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
@@ -19,6 +19,8 @@ pub(super) struct Volumes {
     sizes: BTreeMap<(String, String), i128>,
     /// Pods that each set had when it was there last, and whether it is.
     sets: BTreeMap<(ClusterName, String), (i64, bool)>,
+    /// Sets that the spec asks for no more: they go for good.
+    unwanted: BTreeSet<(ClusterName, String)>,
     /// Frontends' pods that are there.
     frontends: BTreeMap<ClusterName, BTreeSet<String>>,
 }
@@ -65,7 +67,20 @@ impl Volumes {
         if is_of_backends && !deleted && replicas == 0 && before.is_some_and(|(had, _)| had > 0) && left > 0 {
             self.broken.insert(format!("backends-stop-last: all backends of {} were stopped while {left} frontends were there", cluster.1));
         }
-        self.sets.insert(key, (replicas, !deleted));
+        if deleted && self.unwanted.contains(&key) {
+            self.sets.remove(&key);
+        } else {
+            self.sets.insert(key, (replicas, !deleted));
+        }
+    }
+
+    /// Takes a version of a cluster.
+    pub fn spec(&mut self, cluster: &ClusterName, object: &DynamicObject) {
+        let spec = object.data.get("spec").cloned().unwrap_or_default();
+        let Ok(spec) = serde_json::from_value::<DorisClusterSpec>(spec) else { return };
+        self.unwanted.retain(|(of, _)| of != cluster);
+        let none = Component::ALL.into_iter().filter(|component| spec.replicas(*component) == 0);
+        self.unwanted.extend(none.map(|component| (cluster.clone(), names::set(&cluster.1, component))));
     }
 
     /// A cluster that is made anew owes its former sets nothing.
@@ -107,6 +122,16 @@ mod tests {
         seen.set(&cluster(), &set("cn", 2), true);
         seen.set(&cluster(), &set("cn", 1), false);
         assert_eq!(seen.broken().len(), 1, "{:?}", seen.broken());
+    }
+
+    #[test]
+    fn a_set_that_the_spec_took_away_may_come_back_with_others() {
+        let mut seen = Volumes::default();
+        seen.set(&cluster(), &set("cn", 2), false);
+        seen.spec(&cluster(), &object(json!({"spec": {"version": "2.1.7", "fe": {"storage": {"size": "1Gi"}}}})));
+        seen.set(&cluster(), &set("cn", 2), true);
+        seen.set(&cluster(), &set("cn", 1), false);
+        assert!(seen.broken().is_empty(), "{:?}", seen.broken());
     }
 
     #[test]
