@@ -274,7 +274,7 @@ async fn reconcile(cluster: Arc<DorisCluster>, shared: Arc<Shared>) -> Result<Ac
     // Never closed: a round without a permit would only be one more at the same time.
     let _permit = shared.permits.acquire().await.ok();
     let began = shared.ctx.clock.instant();
-    let (facts, outcome) = Box::pin(round(&shared.ctx, &cluster, &key)).await;
+    let (facts, outcome) = round(&shared.ctx, &cluster, &key).await;
     // A process that just began has not watched the master yet: what is known of a ready cluster stays.
     let reported = if facts.is_undecided && is_well(&cluster) { Ok(()) } else { write_status(&shared.ctx, &cluster, &key, &facts).await };
     tell(&shared.ctx, &cluster, &key, &facts).await;
@@ -294,7 +294,7 @@ async fn round(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey) -> (Fact
     let memory = ctx.memory(key);
     let mut memory = memory.lock().await;
     let mut round = Round::new(ctx, cluster, key, &mut memory);
-    let outcome = if let Ok(outcome) = tokio::time::timeout(ROUND_LIMIT, round.run()).await {
+    let outcome = if let Ok(outcome) = tokio::time::timeout(ROUND_LIMIT, Box::pin(round.run())).await {
         outcome
     } else {
         let message = format!("a look at the cluster took longer than {} s", ROUND_LIMIT.as_secs());

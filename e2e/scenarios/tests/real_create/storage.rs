@@ -38,13 +38,13 @@ fn volumes_grow_and_no_pod_is_restarted() {
     run("volumes_grow_and_no_pod_is_restarted", async |place| {
         let controller = place.start_controller("one").await.expect("a controller");
         let mut spec = small();
-        becomes(&place, &spec).await;
+        Box::pin(becomes(&place, &spec)).await;
         let before = pods(&place).await;
         let sets = place.api::<StatefulSet>();
         let former = sets.get("demo-be").await.expect("the set");
         spec["fe"]["storage"]["size"] = json!("30Gi");
         spec["be"]["storage"][0]["size"] = json!("200Gi");
-        becomes(&place, &spec).await;
+        Box::pin(becomes(&place, &spec)).await;
         assert_eq!(pods(&place).await, before);
         for claim in place.api::<PersistentVolumeClaim>().list(&ListParams::default()).await.expect("claims") {
             let wanted = if claim.name_any().starts_with("meta") { "30Gi" } else { "200Gi" };
@@ -64,10 +64,10 @@ fn a_disk_is_added_from_ordinal_zero_upward() {
     run("a_disk_is_added_from_ordinal_zero_upward", async |place| {
         let controller = place.start_controller("one").await.expect("a controller");
         let mut spec = small();
-        becomes(&place, &spec).await;
+        Box::pin(becomes(&place, &spec)).await;
         let before = pods(&place).await;
         spec["be"]["storage"] = json!([{"name": "data", "medium": "SSD", "size": "100Gi"}, {"name": "more", "size": "50Gi"}]);
-        becomes(&place, &spec).await;
+        Box::pin(becomes(&place, &spec)).await;
         let after = pods(&place).await;
         assert_eq!(after["demo-fe-0"], before["demo-fe-0"]);
         let mut made = Vec::new();
