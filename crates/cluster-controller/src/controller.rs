@@ -308,6 +308,9 @@ async fn round(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey) -> (Fact
             facts.stalls.insert(0, finding);
         } else if !matches!(error.retry(), controller_kit::report::Retry::Short | controller_kit::report::Retry::OnChange) {
             facts.waits.insert(0, finding);
+        } else if !is_well(cluster) {
+            // What would have been waited for was not reached: nobody becomes Ready by a round that failed.
+            facts.waits.push(finding);
         }
     }
     (facts, outcome)

@@ -26,7 +26,7 @@ pub fn is_asking(step: &str) -> bool {
 }
 
 /// Fields whose values follow from time or chance.
-const VOLATILE: [&str; 40] = [
+const VOLATILE: [&str; 41] = [
     "uid",
     "resourceVersion",
     "creationTimestamp",
@@ -53,6 +53,7 @@ const VOLATILE: [&str; 40] = [
     "nodePort",
     "healthCheckNodePort",
     "currentRevision",
+    "currentReplicas",
     "updateRevision",
     "controller-revision-hash",
     "backendId",
