@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use doris_api::{Component, names};
-use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, Secret};
+use doris_api::initializer::Phase;
+use doris_api::{Component, DorisInitializer, names};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::ResourceExt as _;
-use kube::api::ListParams;
+use kube::api::{ListParams, PostParams};
 use scenarios::lab::{basic, cluster};
 use scenarios::real::Place;
 use serde_json::json;
@@ -77,6 +78,7 @@ fn controller_runs_with_exactly_its_own_role() {
         less_is_asked_for(&place).await;
         a_frontend_is_restarted(&place).await;
         a_volume_grows(&place).await;
+        sql_is_run(&place).await;
         controller.stop().await.expect("an end");
 
         let refused: Vec<_> = requests(&place).into_iter().filter(|request| request.code == 403).map(|request| request.title()).collect();
@@ -158,6 +160,23 @@ async fn a_volume_grows(place: &Place<'_>) {
     spec["fe"]["storage"]["size"] = json!("30Gi");
     place.apply(&cluster("demo", spec)).await.expect("applied");
     place.until_ready("demo").await;
+}
+
+/// An initializer with its text in a ConfigMap.
+async fn sql_is_run(place: &Place<'_>) {
+    let map = json!({"metadata": {"name": "scripts"}, "data": {"a.sql": "CREATE DATABASE one"}});
+    let map: ConfigMap = serde_json::from_value(map).expect("a ConfigMap");
+    place.api::<ConfigMap>().create(&PostParams::default(), &map).await.expect("created");
+    let spec = json!({"clusterRef": {"name": "demo"}, "sql": [{"configMap": {"name": "scripts", "key": "a.sql"}}]});
+    let initializer: DorisInitializer = serde_json::from_value(json!({
+        "apiVersion": "doris-operator.dev/v1beta1", "kind": "DorisInitializer", "metadata": {"name": "setup"}, "spec": spec,
+    }))
+    .expect("an initializer");
+    let initializers = place.api::<DorisInitializer>();
+    initializers.create(&PostParams::default(), &initializer).await.expect("created");
+    let is_done =
+        async || initializers.get("setup").await.is_ok_and(|found| found.status.and_then(|status| status.phase) == Some(Phase::Succeeded));
+    place.until_so("the statements are run", is_done).await;
 }
 
 fn less() -> serde_json::Value {
