@@ -274,7 +274,9 @@ pub fn switches(lab: &Lab) -> Vec<String> {
     let facts = lab.world.members();
     let rows = master(&facts).map(|master| master.registered.as_slice()).unwrap_or_default();
     let kept_away = rows.iter().filter(|row| row.kept_away).map(|row| format!("switches-back: work is kept away from {}", row.host));
-    let settings = lab.world.live_settings().into_iter().filter(|setting| setting.key.starts_with("disable_"));
+    // What operations switch; other keys of that form are the user's to change while processes run.
+    let is_switch = |key: &str| key.starts_with("disable_") && (key.ends_with("balance") || key.ends_with("scheduler"));
+    let settings = lab.world.live_settings().into_iter().filter(|setting| is_switch(&setting.key));
     let told = |setting: doris_sim::LiveSetting| {
         format!("switches-back: {} is {} on {}, which was started with {}", setting.key, setting.value, setting.fqdn, setting.at_start)
     };
