@@ -317,7 +317,7 @@ async fn round(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey) -> (Fact
 }
 
 /// Ready at its present generation, by its own status.
-fn is_well(cluster: &DorisCluster) -> bool {
+pub(crate) fn is_well(cluster: &DorisCluster) -> bool {
     let conditions = cluster.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     conditions.iter().any(|condition| {
         condition.type_ == READY && condition.status == "True" && condition.observed_generation == cluster.metadata.generation

@@ -33,7 +33,7 @@ pub use upgrade::UpgradeMemory;
 
 use controller_kit::events::{Happening, Severity};
 use doris_api::conditions::reason;
-use doris_api::{Component, DorisCluster, names, ports};
+use doris_api::{Component, DorisCluster, names};
 use doris_client::FrontendTarget;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::Resource as _;
@@ -164,7 +164,7 @@ impl<'a> Round<'a> {
     /// Applies the objects of a stage and reports what the server refuses.
     async fn apply(&mut self, identity: &Identity, stage: Stage) -> Result<(), Error> {
         let kept = self.kept(identity);
-        let cluster = self.laid.in_force.as_deref().unwrap_or(self.cluster);
+        let cluster = self.laid.cluster(self.cluster);
         let chosen = children::Chosen { kept: &kept, configurations: &self.configurations, standing: &self.laid.standing };
         children::apply((self.ctx, cluster, self.key), identity, stage, chosen, &mut self.memory.applied).await?;
         self.keep_configurations(stage);
@@ -183,15 +183,12 @@ impl<'a> Round<'a> {
     }
 
     fn ports(&self) -> FrontendPorts {
-        let port = |port: &ports::Port| self.cluster.spec.port(Component::Fe, port);
-        FrontendPorts { edit_log: port(&ports::FE_EDIT_LOG), http: port(&ports::FE_HTTP), query: port(&ports::FE_QUERY) }
+        FrontendPorts::of(&self.cluster.spec)
     }
 
     /// Where every frontend with a running pod is asked.
     fn targets(&self) -> Vec<FrontendTarget> {
-        let ports = self.ports();
-        let asked = |pod: &MemberPod| Some(ports.target(&pod.fqdn, pod.ip.filter(|_| pod.running)?));
-        [Component::Fe, Component::FeObserver].into_iter().flat_map(|component| self.facts.seen.of(component)).filter_map(asked).collect()
+        self.ports().targets(&self.facts.seen.pods)
     }
 
     fn pod_by_fqdn(&self, fqdn: &str) -> Option<&MemberPod> {

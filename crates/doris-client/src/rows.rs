@@ -170,6 +170,12 @@ pub struct Backend {
 }
 
 impl Backend {
+    /// Whether it has reported its tablets since it started. Both times are written by the same clock in the same form: the later one
+    /// is the greater text.
+    pub fn has_reported_since_start(&self) -> bool {
+        matches!((self.status.last_report(), self.last_start_time.as_deref()), (Some(report), Some(start)) if report >= start)
+    }
+
     pub(crate) fn read(table: &Table) -> Result<Vec<Self>, Error> {
         table.read(Self::from_row)
     }

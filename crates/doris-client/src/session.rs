@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::error::Elapsed;
+
 use crate::error::Error;
 use crate::literal::{double_quoted, identifier, properties, quoted};
 use crate::rows::{Backend, BackendDisk, Broker, DatabaseHealth, Frontend, FrontendSetting};
@@ -122,18 +124,9 @@ impl Session {
     /// Runs a statement of somebody else's under a deadline of its own; tells how many rows it changed or returned. The
     /// error of a refusal has Doris' words, which may repeat the statement.
     pub async fn run_counted(&mut self, statement: &str, limit: Duration) -> Result<u64, Error> {
-        if let Some(cause) = &self.spent {
-            return Err(Error::Lost { endpoint: self.endpoint.to_string(), cause: cause.clone() });
-        }
-        self.spent = Some("an earlier statement was not answered".to_owned());
-        let counted = match tokio::time::timeout(limit, self.connection.count_within(statement, limit)).await {
-            Ok(counted) => counted,
-            Err(_) => Err(Error::Timeout { endpoint: self.endpoint.to_string(), limit }),
-        };
-        if matches!(counted, Ok(_) | Err(Error::Refused { .. })) {
-            self.spent = None;
-        }
-        counted
+        self.spend()?;
+        let counted = tokio::time::timeout(limit, self.connection.count_within(statement, limit)).await;
+        self.answered(counted, limit)
     }
 
     /// Runs a statement and reads its rows.
@@ -162,15 +155,23 @@ impl Session {
 
     /// Runs one statement under a deadline of its own.
     pub(crate) async fn run_within(&mut self, statement: &str, limit: Duration) -> Result<Answer, Error> {
+        self.spend()?;
+        let answer = tokio::time::timeout(limit, self.connection.query_within(statement, limit)).await;
+        self.answered(answer, limit)
+    }
+
+    /// Spent until the answer is here: a caller that drops its future leaves an answer under way.
+    fn spend(&mut self) -> Result<(), Error> {
         if let Some(cause) = &self.spent {
             return Err(Error::Lost { endpoint: self.endpoint.to_string(), cause: cause.clone() });
         }
-        // Spent until the answer is here: a caller that drops this future leaves an answer under way.
         self.spent = Some("an earlier statement was not answered".to_owned());
-        let answer = match tokio::time::timeout(limit, self.connection.query_within(statement, limit)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Error::Timeout { endpoint: self.endpoint.to_string(), limit }),
-        };
+        Ok(())
+    }
+
+    /// The session can be used again after an answer, and after none else.
+    fn answered<T>(&mut self, answer: Result<Result<T, Error>, Elapsed>, limit: Duration) -> Result<T, Error> {
+        let answer = answer.unwrap_or_else(|_| Err(Error::Timeout { endpoint: self.endpoint.to_string(), limit }));
         if matches!(answer, Ok(_) | Err(Error::Refused { .. })) {
             self.spent = None;
         }

@@ -7,7 +7,7 @@ use controller_kit::apply::ApplyError;
 use controller_kit::events::{Happening, Severity};
 use doris_api::conditions::{READY, reason};
 use doris_api::initializer::{DorisInitializerSpec, DorisInitializerStatus, Phase};
-use doris_api::{Component, DorisCluster, DorisInitializer, ports};
+use doris_api::{DorisCluster, DorisInitializer};
 use doris_client::elect::{MasterVerdict, NoMaster};
 use doris_client::{FrontendTarget, Journals, Login, Session};
 use kube::{Api, Resource as _, ResourceExt as _};
@@ -20,6 +20,7 @@ use crate::act::accounts::{self, OPERATOR_USER, UserPasswords};
 use crate::act::identity;
 use crate::cache::ClusterKey;
 use crate::context::Context;
+use crate::controller::is_well;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::observe::doris::{self, FrontendPorts, Wanted};
@@ -150,8 +151,7 @@ impl<'a> Look<'a> {
         let Some(cluster) = cluster else { return Ok(Err(format!("DorisCluster {name} does not exist"))) };
         let conditions = cluster.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == READY);
-        let is_ready = ready.is_some_and(|ready| ready.status == "True" && ready.observed_generation == cluster.metadata.generation);
-        if !is_ready {
+        if !is_well(&cluster) {
             let what = ready.map_or_else(|| "nothing is known of it yet".to_owned(), |ready| ready.message.clone());
             return Ok(Err(format!("DorisCluster {name} is not ready: {what}")));
         }
@@ -159,11 +159,7 @@ impl<'a> Look<'a> {
         let all: Vec<_> = self.ctx.caches.pods.of(&self.key).values().map(|pod| pod.open()).collect();
         let place = Place { cluster: name, namespace: &self.key.namespace, domain: &cluster.spec.cluster_domain };
         let members = pods::members(place, &all, &claims);
-        let port = |port: &ports::Port| cluster.spec.port(Component::Fe, port);
-        let ports = FrontendPorts { edit_log: port(&ports::FE_EDIT_LOG), http: port(&ports::FE_HTTP), query: port(&ports::FE_QUERY) };
-        let frontends = [Component::Fe, Component::FeObserver].into_iter().filter_map(|component| members.get(&component)).flatten();
-        let targets = frontends.filter_map(|pod| Some(ports.target(&pod.fqdn, pod.ip.filter(|_| pod.running)?))).collect();
-        Ok(Ok(Door { targets, identity }))
+        Ok(Ok(Door { targets: FrontendPorts::of(&cluster.spec).targets(&members), identity }))
     }
 
     /// A session with the proven master. `None` in the error: it is just being proven.

@@ -1,7 +1,9 @@
 //! What Doris says: every frontend of itself, and the proven master of all the others.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use doris_api::{Component, DorisClusterSpec, ports};
 use doris_client::elect::{MasterVerdict, NoMaster};
 use doris_client::{
     Backend, Broker, Endpoint, Error, Frontend, FrontendTarget, FrontendView, Journals, Login, Session, Transport, find_and_prove_master,
@@ -27,6 +29,18 @@ pub struct FrontendPorts {
 }
 
 impl FrontendPorts {
+    /// Those of the spec.
+    pub fn of(spec: &DorisClusterSpec) -> Self {
+        let port = |port: &ports::Port| spec.port(Component::Fe, port);
+        Self { edit_log: port(&ports::FE_EDIT_LOG), http: port(&ports::FE_HTTP), query: port(&ports::FE_QUERY) }
+    }
+
+    /// Where every frontend with a running pod is asked.
+    pub fn targets(self, pods: &BTreeMap<Component, Vec<MemberPod>>) -> Vec<FrontendTarget> {
+        let frontends = [Component::Fe, Component::FeObserver].into_iter().filter_map(|component| pods.get(&component)).flatten();
+        frontends.filter_map(|pod| Some(self.target(&pod.fqdn, pod.ip.filter(|_| pod.running)?))).collect()
+    }
+
     /// Where to ask one frontend.
     pub fn target(self, host: &str, ip: IpAddr) -> FrontendTarget {
         FrontendTarget { host: host.to_owned(), http: Endpoint { ip, port: self.http }, query: Endpoint { ip, port: self.query } }

@@ -178,7 +178,8 @@ impl Round<'_> {
     }
 
     fn render(&self, owner: Component) -> Option<(build::Rendered, String)> {
-        let context = build::Context::new(self.in_force(), build::IdentityFacts::default(), self.ctx.kubernetes_minor).ok()?;
+        let context =
+            build::Context::new(self.laid.cluster(self.cluster), build::IdentityFacts::default(), self.ctx.kubernetes_minor).ok()?;
         Some((build::render(&context, owner), build::final_image(&context, owner)))
     }
 

@@ -277,10 +277,7 @@ impl Round<'_> {
 
     /// Disks of backends that work: from now on those are not to be empty.
     fn disks_in_use(&self, doris: &Doris) -> BTreeMap<String, BTreeSet<String>> {
-        let reported = |row: &&doris_client::Backend| {
-            let start = row.last_start_time.as_deref();
-            row.alive && matches!((row.status.last_report(), start), (Some(report), Some(start)) if report >= start)
-        };
+        let reported = |row: &&doris_client::Backend| row.alive && row.has_reported_since_start();
         let of_row = |row: &doris_client::Backend| {
             let pod = self.facts.seen.of(Component::Be).iter().find(|pod| pod.fqdn == row.host && pod.ready && !pod.deleting)?;
             let is_own = |(volume, claim): &(&String, &String)| {

@@ -2,7 +2,7 @@
 
 use controller_kit::lease::Fence;
 use doris_api::{Component, names};
-use doris_client::{Backend, BackendChange, MemberAddress, Session, http};
+use doris_client::{Backend, BackendChange, FrontendSetting, MemberAddress, Session, http};
 
 use super::Round;
 use crate::act::{accounts, pods};
@@ -29,6 +29,11 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// The user's own configuration of frontends switches this on.
+    pub(super) fn is_specified(&self, key: &str) -> bool {
+        self.cluster.spec.fe.member.config.get(key).is_some_and(|value| value.as_str().trim().eq_ignore_ascii_case("true"))
+    }
+
     /// The backends by each living frontend's own word; `None` for one that does not tell.
     pub(super) async fn backends_by_every_frontend(&self, doris: &Doris) -> Vec<Option<Vec<Backend>>> {
         let asked = doris.frontends.iter().filter(|row| row.alive).map(|row| async {
@@ -51,6 +56,16 @@ impl Round<'_> {
         let sizes = http::wal_sizes(self.ctx.transport.as_ref(), master.target.http, &account, &[backend]).await.ok()?;
         Some(sizes.iter().map(|(_, size)| *size).sum())
     }
+}
+
+/// Whether a setting is on by what a frontend says.
+pub(super) fn is_on(settings: &[FrontendSetting], key: &str) -> bool {
+    settings.iter().any(|setting| setting.key == key && setting.value.eq_ignore_ascii_case("true"))
+}
+
+/// A switch as Doris writes it.
+pub(super) fn word(on: bool) -> &'static str {
+    if on { "true" } else { "false" }
 }
 
 /// Keeps loads, and queries too if asked for, away from a backend.

@@ -80,7 +80,7 @@ impl Round<'_> {
             record: record.as_ref(),
             health,
             let_go: record.as_ref().is_some_and(|record| self.is_let_go(&record.uid)),
-            hold_is_specified: self.hold_is_specified(),
+            hold_is_specified: self.is_specified(gather::SCHEDULER),
             limits: &limits,
             now: self.ctx.clock.now(),
         };
@@ -169,11 +169,6 @@ impl Round<'_> {
             backend: seconds(update.timeouts.backend_seconds),
             held_by,
         }
-    }
-
-    /// The user's own configuration keeps the tablet scheduler off.
-    fn hold_is_specified(&self) -> bool {
-        self.cluster.spec.fe.member.config.get(gather::SCHEDULER).is_some_and(|value| value.as_str().trim().eq_ignore_ascii_case("true"))
     }
 
     /// What the status tells of the operation after this step.

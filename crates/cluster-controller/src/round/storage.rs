@@ -30,7 +30,14 @@ pub(super) struct Laid {
     /// What is in force where the spec alone does not decide.
     pub standing: Standing,
     /// The cluster with the disks in force, if they are not the spec's.
-    pub in_force: Option<Box<DorisCluster>>,
+    in_force: Option<Box<DorisCluster>>,
+}
+
+impl Laid {
+    /// The cluster that objects are built from.
+    pub fn cluster<'a>(&'a self, specified: &'a DorisCluster) -> &'a DorisCluster {
+        self.in_force.as_deref().unwrap_or(specified)
+    }
 }
 
 impl Round<'_> {
@@ -66,11 +73,6 @@ impl Round<'_> {
             laid.layouts.insert(component, layout);
         }
         self.laid = laid;
-    }
-
-    /// The cluster that objects are built from.
-    pub(super) fn in_force(&self) -> &DorisCluster {
-        self.laid.in_force.as_deref().unwrap_or(self.cluster)
     }
 
     fn layout(&self, identity: &Identity, component: Component, wanted: &[ClaimShape]) -> Layout {

@@ -11,7 +11,9 @@ use doris_client::Session;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::Round;
+use super::member::{is_on, word};
 use super::operation::Kind;
+use super::rolling::short;
 use crate::act::accounts::UserPasswords;
 use crate::act::children::wanted_replicas;
 use crate::act::identity::Stored;
@@ -144,27 +146,13 @@ impl Round<'_> {
         for key in HOLDS {
             let failed = |source| Error::Doris { what: "reading the settings of the master", source };
             let settings = session.frontend_settings(key).await.map_err(failed)?;
-            let is_on = settings.iter().any(|setting| setting.key == key && setting.value.eq_ignore_ascii_case("true"));
-            held &= is_on || self.specified(key) == "true";
+            held &= is_on(&settings, key) || self.is_specified(key);
         }
         // What the user keeps off anyhow is neither held nor let go.
-        asked.held = HOLDS.iter().any(|key| self.specified(key) != "true").then_some(held);
-        let is_back = |host: &&String| {
-            doris.backends.iter().any(|row| {
-                let start = row.last_start_time.as_deref();
-                row.host == **host
-                    && row.alive
-                    && matches!((row.status.last_report(), start), (Some(report), Some(start)) if report >= start)
-            })
-        };
-        asked.missing = identity.backends.keys().filter(|host| !is_back(host)).map(|host| first_label(host)).collect();
+        asked.held = HOLDS.iter().any(|key| !self.is_specified(key)).then_some(held);
+        let is_back = |host: &&String| doris.backends.iter().any(|row| row.host == **host && row.alive && row.has_reported_since_start());
+        asked.missing = identity.backends.keys().filter(|host| !is_back(host)).map(|host| short(host).to_owned()).collect();
         Ok(asked)
-    }
-
-    /// What the user's own configuration says of a setting.
-    fn specified(&self, key: &str) -> &'static str {
-        let value = self.cluster.spec.fe.member.config.get(key).map(|value| value.as_str().trim().eq_ignore_ascii_case("true"));
-        if value == Some(true) { "true" } else { "false" }
     }
 
     async fn carry_suspension_out(&mut self, step: Step, session: Option<&mut Session>, asked: &Asked) -> Result<(), Error> {
@@ -252,15 +240,11 @@ impl Round<'_> {
                 session.set_frontend_setting(key, "true").await.map_err(failed)?;
             } else {
                 // Whoever was master in between has it in its memory as well.
-                session.set_all_frontends_setting(key, self.specified(key)).await.map_err(failed)?;
+                session.set_all_frontends_setting(key, word(self.is_specified(key))).await.map_err(failed)?;
             }
         }
         Ok(())
     }
-}
-
-fn first_label(host: &str) -> String {
-    host.split('.').next().unwrap_or_default().to_owned()
 }
 
 fn words(step: &Step) -> Option<String> {

@@ -26,7 +26,7 @@ impl Round<'_> {
     /// Deletes what is not wanted and holds nothing: needs no answer of Doris, so that a policy or a
     /// budget that is in the way can always be switched off.
     pub(super) async fn sweep(&mut self) -> Result<(), Error> {
-        let context = build::Context::new(self.in_force(), IdentityFacts::default(), self.ctx.kubernetes_minor)
+        let context = build::Context::new(self.laid.cluster(self.cluster), IdentityFacts::default(), self.ctx.kubernetes_minor)
             .map_err(|error| Error::Build(error.to_string()))?;
         let inventory =
             build::inventory(&context, &self.standing(), self.configurations.values().map(|chosen| chosen.name.clone()).collect());

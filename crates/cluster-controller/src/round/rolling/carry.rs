@@ -7,7 +7,7 @@ use doris_api::ports;
 use doris_client::{MemberAddress, Session};
 
 use super::super::Round;
-use super::super::member::{give_work_again, keep_work_away};
+use super::super::member::{give_work_again, keep_work_away, word};
 use super::gather::SCHEDULER;
 use super::words;
 use crate::error::Error;
@@ -111,9 +111,8 @@ impl Round<'_> {
             return Ok(());
         }
         self.memory.roll.unhealthy = None;
-        let value = if on { "true" } else { "false" };
         session
-            .set_frontend_setting(SCHEDULER, value)
+            .set_frontend_setting(SCHEDULER, word(on))
             .await
             .map_err(|source| Error::Doris { what: "switching the tablet scheduler", source })
     }

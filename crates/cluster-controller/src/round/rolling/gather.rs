@@ -61,7 +61,7 @@ impl Round<'_> {
         Some(members)
     }
 
-    pub(super) fn fqdn(&self, member: &Member) -> String {
+    pub(in crate::round) fn fqdn(&self, member: &Member) -> String {
         self.host(member.component, member.ordinal)
     }
 
@@ -233,8 +233,7 @@ fn see_backend(member: &mut Member, row: &Backend) {
     member.process_start.clone_from(&row.last_start_time);
     member.query_off = switch(row.status.is_query_disabled);
     member.load_off = switch(row.status.is_load_disabled);
-    // Both are written by the same clock in the same form: the later one is the greater text.
-    member.reported = matches!((row.status.last_report(), &row.last_start_time), (Some(report), Some(start)) if report >= start.as_str());
+    member.reported = row.has_reported_since_start();
 }
 
 /// The member is back and everything of ours is off: now the tablets count.

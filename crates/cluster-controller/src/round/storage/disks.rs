@@ -1,5 +1,6 @@
 //! Adding a disk to backends or compute nodes.
 
+use doris_api::cluster::OperationStatus;
 use doris_api::conditions::reason;
 use doris_api::{Component, names};
 
@@ -93,7 +94,7 @@ impl Round<'_> {
             Step::Begin => {
                 let operation = self.operation_on_set(ADD_DISK, component);
                 let target = operation.target.clone();
-                self.decide(Some(doris_api::cluster::OperationStatus { step: "begins".to_owned(), ..operation }));
+                self.decide(Some(OperationStatus { step: "begins".to_owned(), ..operation }));
                 self.wait(reason::ADDING_DISK, format!("{} is added: its members are restarted, from ordinal 0 upward", what()));
                 self.hold_lease(ADD_DISK, &target).await.map(drop)
             }

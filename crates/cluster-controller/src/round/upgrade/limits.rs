@@ -46,8 +46,7 @@ impl Round<'_> {
     /// The version that a frontend's next pod brings, where an upgrade leads it to another line; the rule `NoReturn` asks.
     pub(in crate::round) fn onto(&self, member: &Member) -> Option<DorisVersion> {
         let release = self.release().filter(|release| release.upgrade.is_some())?;
-        let runs =
-            self.pod_by_fqdn(&self.host(member.component, member.ordinal)).and_then(|pod| release.version_of(pod.image.as_deref()?))?;
+        let runs = self.pod_by_fqdn(&self.fqdn(member)).and_then(|pod| release.version_of(pod.image.as_deref()?))?;
         let next = &release.templates.get(&member.component)?.version;
         (next.line() != runs.line()).then(|| next.clone())
     }
@@ -55,7 +54,7 @@ impl Round<'_> {
     /// Whether a frontend keeps a copy of its metadata from before the upgrade under way.
     pub(in crate::round) fn has_metadata_copy(&self, member: &Member) -> bool {
         let Some(upgrade) = self.upgrade_under_way() else { return false };
-        let pod = self.pod_by_fqdn(&self.host(member.component, member.ordinal));
+        let pod = self.pod_by_fqdn(&self.fqdn(member));
         pod.and_then(|pod| pod.inspection.as_ref()).is_some_and(|seen| seen.copy == upgrade.from.to_string())
     }
 

@@ -4,10 +4,12 @@
 //! upgrade alone: it is set again on every master that rises, and taken back on every frontend at the end.
 
 use doris_api::conditions::reason;
-use doris_client::{FrontendSetting, Session, http, survey};
+use doris_client::{Session, http, survey};
 use doris_safety::Switches;
 
 use super::super::Round;
+use super::super::member::{is_on, word};
+use super::super::rolling::short;
 use super::UpgradeMemory;
 use crate::act::accounts;
 use crate::error::Error;
@@ -15,10 +17,6 @@ use crate::observe::doris::Doris;
 
 /// Balance of tablets, and of colocated ones.
 const BALANCE: [&str; 2] = ["disable_balance", "disable_colocate_balance"];
-
-fn is_on(settings: &[FrontendSetting], key: &str) -> bool {
-    settings.iter().any(|setting| setting.key == key && setting.value.eq_ignore_ascii_case("true"))
-}
 
 impl UpgradeMemory {
     /// What the master's switches were, read for another reason.
@@ -28,10 +26,6 @@ impl UpgradeMemory {
 }
 
 impl Round<'_> {
-    fn is_specified(&self, key: &str) -> bool {
-        self.cluster.spec.fe.member.config.get(key).is_some_and(|value| value.as_str().trim().eq_ignore_ascii_case("true"))
-    }
-
     /// Switches the balance off at the master, if it is not.
     pub(super) async fn hold_balance(&mut self, session: &mut Session) -> Result<(), Error> {
         let failed = |source| Error::Doris { what: "switching the balance of tablets off", source };
@@ -75,10 +69,7 @@ impl Round<'_> {
             let Some(wrong) = self.wrong_switches(&row.host).await else {
                 self.wait(
                     reason::UPGRADING,
-                    format!(
-                        "{} has to answer before it is known that its tablets may be balanced",
-                        super::super::rolling::short(&row.host)
-                    ),
+                    format!("{} has to answer before it is known that its tablets may be balanced", short(&row.host)),
                 );
                 is_clear = false;
                 continue;
@@ -101,7 +92,7 @@ impl Round<'_> {
         session.close().await;
         let settings = settings.ok()?;
         let wrong = BALANCE.into_iter().filter(|key| is_on(&settings, key) != self.is_specified(key));
-        Some(wrong.map(|key| (key, if self.is_specified(key) { "true" } else { "false" })).collect())
+        Some(wrong.map(|key| (key, word(self.is_specified(key)))).collect())
     }
 
     /// SQL would carry the change to the master; the HTTP interface changes the process that is asked.
