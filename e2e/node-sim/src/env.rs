@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::{
 use kube::ResourceExt;
 
 use crate::shared::{Caches, Shared};
+use crate::tokens;
 
 /// Names and values of an object's data; `None` when the object is not there.
 type Data = Option<BTreeMap<String, String>>;
@@ -219,6 +220,9 @@ fn volume_files(shared: &Shared, pod: &Pod, container: &Container, address: Ipv4
             if let Some(from) = &part.secret {
                 let data = secret(&shared.caches, &namespace, &from.name);
                 files.extend(picked(data, from.items.as_ref(), from.optional, &format!("secret \"{}\"", from.name)).map_err(failed)?);
+            }
+            if let Some(from) = &part.service_account_token {
+                files.insert(from.path.clone(), tokens::find(shared, pod, from).map_err(failed)?);
             }
             for item in part.downward_api.iter().flat_map(|source| source.items.iter().flatten()) {
                 if let Some(reference) = &item.field_ref {

@@ -42,6 +42,7 @@ impl NodeSim {
             notes: notes.clone(),
             faults: Mutex::new(faults),
             running: Mutex::new(BTreeMap::new()),
+            tokens: Mutex::new(BTreeMap::new()),
             wakers: Mutex::new(BTreeMap::new()),
         });
         let names = Arc::new(NameService::default());

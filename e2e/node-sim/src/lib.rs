@@ -22,9 +22,11 @@ mod names;
 mod nodes;
 mod options;
 mod pod;
+mod programs;
 mod range;
 mod shared;
 mod storage;
+mod tokens;
 
 pub use doris::Doris;
 pub use engine::{Check, Engine, Exit, FileView, Generic, Launch, Mount, Process, Signal};
@@ -32,4 +34,5 @@ pub use faults::NodeLoss;
 pub use handle::NodeSim;
 pub use names::NameService;
 pub use options::{Binding, Clock, NodeSpec, Options};
+pub use programs::{Program, Programs};
 pub use range::{AddressRange, NoAddresses};

@@ -16,6 +16,7 @@ use crate::cache::{Cache, Touched};
 use crate::engine::Engine;
 use crate::faults::Faults;
 use crate::options::Options;
+use crate::tokens::Tokens;
 
 /// The caches of all watched kinds.
 #[derive(Debug, Default)]
@@ -48,6 +49,7 @@ pub(crate) struct Shared {
     pub(crate) faults: Mutex<Faults>,
     /// By namespace and name.
     pub(crate) running: Mutex<BTreeMap<(String, String), Running>>,
+    pub(crate) tokens: Mutex<Tokens>,
     /// Woken to look at the pod again, by uid.
     pub(crate) wakers: Mutex<BTreeMap<String, Arc<Notify>>>,
 }

@@ -23,6 +23,7 @@ use crate::engine::Signal;
 use crate::events::Recorder;
 use crate::faults::Order;
 use crate::shared::{Running as Listed, Shared, lock};
+use crate::tokens;
 use container::{Part, Slot};
 use status::{Transitions, View};
 
@@ -163,6 +164,9 @@ impl Kubelet {
         if self.pod.metadata.deletion_timestamp.is_some() {
             self.terminate(now);
         } else if !self.finished() {
+            if let Some(at) = tokens::provide(&self.shared, &self.pod, now).await {
+                self.wake_at(at);
+            }
             self.bring_up(now);
             self.probe(now).await;
         }
@@ -298,6 +302,7 @@ impl Kubelet {
                 running.process.signal(Signal::Kill);
             }
         }
+        tokens::forget(&self.shared, &self.uid);
         if let Some(address) = self.address.take() {
             lock(&self.shared.addresses).give_back(address);
         }
