@@ -23,6 +23,19 @@ check:
 real:
     cargo test --test real_create --test real_control_plane
 
+# Charts, Kustomize, roles and examples, by the real Helm 3 and 4 and on the real control plane.
+delivery:
+    cargo test --test delivery -- --nocapture
+
+# Whether older real servers take everything that is delivered, and whether the charts install there.
+delivery-old:
+    REAL_KUBERNETES=1.30 cargo test --test delivery -- a_real_server installed --nocapture
+    REAL_KUBERNETES=1.25 cargo test --test delivery -- a_real_server installed --nocapture
+
+# The image of a controller, put together by buildah without a network: with a program that is built here.
+image controller="cluster-controller":
+    deploy/docker/local.sh {{ controller }}
+
 # A cluster on older real Kubernetes versions, which are built first where they are not: minutes each.
 real-old:
     REAL_KUBERNETES=1.30 cargo test --test real_create -- basic:: --nocapture

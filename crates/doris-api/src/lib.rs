@@ -4,6 +4,7 @@
 //! No client and no clock: everything here is a pure function of its arguments, so that
 //! controllers, simulators and the command line share one meaning of each word.
 
+pub mod chart;
 pub mod cluster;
 pub mod component;
 pub mod conditions;

@@ -25,6 +25,15 @@ fn the_committed_definitions_are_current() {
 }
 
 #[test]
+fn the_committed_chart_files_are_current() {
+    let root = deploy("..");
+    for (path, wanted) in doris_api::chart::files(&root).expect("files") {
+        let is = fs::read_to_string(root.join(&path)).unwrap_or_default();
+        assert!(is == wanted, "{} is not current; run: cargo run --bin chart-files", path.display());
+    }
+}
+
+#[test]
 fn every_example_is_valid() {
     let schema = |crd| serde_json::to_value(crd).expect("JSON")["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
     let of_clusters = schema(doris_cluster(CURRENT_MINOR).expect("a definition"));

@@ -31,7 +31,7 @@ use std::time::Duration;
 pub use audit::AuditLevel;
 pub use credentials::Token;
 pub use error::Error;
-pub use programs::Programs;
+pub use programs::{Programs, Tool};
 pub use release::{Release, known_versions};
 
 use arguments::{Layout, Ports};

@@ -128,7 +128,10 @@ impl<T, K> AnyTable<K> for Table<T, K> {
         for place in self.places {
             let Some(node) = schema_node(schema, place) else { continue };
             let known = (self.rules)().into_iter().filter(|rule| rule.since() <= kubernetes_minor);
-            let rules = known.map(|rule| rule.to_json(place, kubernetes_minor));
+            let rules: Vec<Value> = known.map(|rule| rule.to_json(place, kubernetes_minor)).collect();
+            if rules.is_empty() {
+                continue;
+            }
             let list = node.entry("x-kubernetes-validations").or_insert_with(|| json!([]));
             if let Value::Array(list) = list {
                 list.extend(rules);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use node_sim::{Binding, Engine, Generic, NodeSim, NodeSpec};
-use scenarios::control_plane::{ControlPlane, DEFAULT_VERSION, Options, Release, known_versions, provide};
+use scenarios::control_plane::{ControlPlane, DEFAULT_VERSION, Options, Release, Tool, known_versions, provide};
 use scenarios::demo::AddressRange;
 use scenarios::real::doris_engine;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -44,6 +44,9 @@ enum Command {
         /// Kubernetes version, one of the folders under e2e/real.
         #[arg(long, default_value = DEFAULT_VERSION)]
         version: String,
+        /// Helm 3, Helm 4 and Argo CD's Lua too, which the tests of the delivery run.
+        #[arg(long)]
+        tools: bool,
     },
     /// Print the versions that can be had.
     Versions,
@@ -100,9 +103,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Up { start, kubeconfig } => up(start.with(Pods::Doris), kubeconfig.as_deref()).await,
         Command::Run { start, command } => run(start.with(Pods::Processes), &command).await,
-        Command::Build { version } => {
+        Command::Build { version, tools } => {
             let programs = provide(Release::find(&version)?).await?;
             println!("{}", programs.apiserver.parent().unwrap_or(Path::new("")).display());
+            for tool in Tool::ALL.into_iter().filter(|_| tools) {
+                println!("{}", tool.provide()?.display());
+            }
             Ok(ExitCode::SUCCESS)
         }
         Command::Versions => {

@@ -1,4 +1,4 @@
-//! Where the four programs come from: `KUBEBUILDER_ASSETS`, the user's cache folder, or a build into it.
+//! Where the four programs, and those that are run beside them, come from: `KUBEBUILDER_ASSETS`, the user's cache folder, or a build into it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -65,6 +65,49 @@ impl Programs {
     }
 }
 
+/// A real program that tests run beside a control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// Helm 3.
+    Helm3,
+    /// Helm 4.
+    Helm4,
+    /// The Lua that Argo CD runs its health scripts with.
+    Lua,
+}
+
+impl Tool {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Helm3, Self::Helm4, Self::Lua];
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Helm3 => "helm3",
+            Self::Helm4 => "helm4",
+            Self::Lua => "glua",
+        }
+    }
+
+    fn module(self) -> Module {
+        match self {
+            Self::Helm3 => Module::single("helm", self.program(), "helm.sh/helm/v3/cmd/helm"),
+            Self::Helm4 => Module::single("helm", self.program(), "helm.sh/helm/v4/cmd/helm"),
+            Self::Lua => Module::single("lua", self.program(), "github.com/yuin/gopher-lua/cmd/glua"),
+        }
+    }
+
+    /// The path of the program, which is built if it is not there yet.
+    pub fn provide(self) -> Result<PathBuf, Error> {
+        Ok(self.module().provide()?.join(self.program()))
+    }
+
+    /// Why it can't be had on this machine, if so.
+    pub fn unavailable(self) -> Option<Error> {
+        let is_built = self.module().cache_dir().is_ok_and(|directory| directory.is_dir());
+        if is_built || go_is_there() { None } else { Some(Error::NoGo) }
+    }
+}
+
 fn assets_dir() -> Option<PathBuf> {
     std::env::var_os(ASSETS_VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
@@ -95,12 +138,17 @@ impl Module {
     }
 
     fn etcd() -> Self {
+        Self::single("etcd", "etcd", ETCD_PACKAGE)
+    }
+
+    /// One program of a folder under `e2e/real`, in a file of its own name.
+    fn single(folder: &str, program: &'static str, package: &str) -> Self {
         Self {
-            name: "etcd".to_owned(),
-            directory: real_dir().join("etcd"),
-            packages: vec![ETCD_PACKAGE.to_owned()],
+            name: program.to_owned(),
+            directory: real_dir().join(folder),
+            packages: vec![package.to_owned()],
             linker_flags: "-s -w".to_owned(),
-            output: Some("etcd"),
+            output: Some(program),
         }
     }
 
@@ -173,7 +221,7 @@ fn cache_root() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{Module, Programs, Release};
+    use super::{Module, Programs, Release, Tool};
 
     #[test]
     fn assets_that_lack_a_program_are_refused_by_its_name() {
@@ -191,5 +239,7 @@ mod tests {
         assert_eq!(of("1.36"), of("1.36"));
         assert_ne!(of("1.36"), of("1.30"));
         assert_ne!(Module::etcd().cache_dir().expect("a path"), of("1.36"));
+        let tools = Tool::ALL.map(|tool| tool.module().cache_dir().expect("a path"));
+        assert!(tools[0] != tools[1] && tools[1] != tools[2], "{tools:?}");
     }
 }

@@ -19,8 +19,8 @@ use crate::demo::progress::{is_ready, why_not_ready};
 /// Name of the controller's service account in each scenario's namespace.
 pub const ACCOUNT: &str = "cluster-controller";
 /// What the controller may do, as it is delivered.
-const ROLE: &str = include_str!("../../../../deploy/rbac/cluster-controller.yaml");
-const ROLE_FILE: &str = "deploy/rbac/cluster-controller.yaml";
+const ROLE: &str = include_str!("../../../../deploy/rbac/cluster-controller/watched.yaml");
+const ROLE_FILE: &str = "deploy/rbac/cluster-controller/watched.yaml";
 /// Field manager of the user.
 const USER: &str = "git";
 /// Between two looks.

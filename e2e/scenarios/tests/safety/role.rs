@@ -18,7 +18,7 @@ use scenarios::lab::look::condition;
 use scenarios::lab::{ControllerOptions, Lab, Right, Settings, cluster, full};
 use serde_json::json;
 
-const ROLE: &str = include_str!("../../../../deploy/rbac/cluster-controller.yaml");
+const ROLE: &str = include_str!("../../../../deploy/rbac/cluster-controller/watched.yaml");
 
 #[tokio::test(start_paused = true)]
 async fn controller_runs_with_exactly_its_own_role() {

@@ -1,0 +1,108 @@
+//! A real server takes everything that is delivered, strictly read and without a warning.
+
+use doris_api::crd::crds;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::runtime::conditions::is_crd_established;
+use kube::runtime::wait::await_condition;
+use kube::{Api, ResourceExt as _};
+use scenarios::delivery::{Command, Objects};
+use serde_json::{Value, json};
+
+use crate::harness::{CLUSTER, OPERATOR, run};
+
+/// A namespace that takes no pod which the strictest standard forbids.
+const NAMESPACE: &str = "dry-run";
+
+#[test]
+fn a_real_server_takes_every_manifest_and_every_example() {
+    run(async |stand, helms, kubectl| {
+        let minor = minor(stand.control_plane.version());
+        let folder = stand.directory().join(NAMESPACE);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let namespaces = json!({"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dry-run-watched"}},
+        ]});
+        let write = |name: &str, text: &str| {
+            let file = folder.join(name);
+            std::fs::write(&file, text).expect("written");
+            file.display().to_string()
+        };
+        kubectl.run(&["apply", "-f", &write("namespaces.json", &namespaces.to_string())]).await.expect("namespaces");
+        let version = format!("1.{minor}");
+        let render = async |values: &str| {
+            let call = ["template", "dry", OPERATOR, "-n", NAMESPACE, "--kube-version", &version, "--set", values];
+            helms.four.run(&call).await.expect("rendered")
+        };
+
+        let mut tried = 0;
+        let definitions = render("cluster-controller.enabled=false,userRoles.enabled=false").await;
+        let definitions = write("definitions.yaml", &definitions);
+        tried += dry_run(&kubectl, &definitions).await;
+        // From here on they are there, as the examples need them.
+        kubectl.run(&["apply", "--server-side", "--force-conflicts", "-f", &definitions]).await.expect("applied");
+        for definition in crds(minor).expect("definitions") {
+            let all: Api<CustomResourceDefinition> = Api::all(stand.client.clone());
+            await_condition(all, &definition.name_any(), is_crd_established()).await.expect("served");
+        }
+        for (index, values) in [
+            "global.clusterDomain=cluster.local",
+            "global.watch.namespaces={dry-run-watched}",
+            "global.watch.namespaceSelector=team",
+            "cluster-controller.resources.limits.cpu=2,global.image.pullSecrets={registry}",
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let rendered = render(values).await;
+            tried += dry_run(&kubectl, &write(&format!("operator-{index}.yaml"), &rendered)).await;
+            for deployment in Objects::read(&rendered).of_kind("Deployment") {
+                tried += dry_run(&kubectl, &write(&format!("pod-{index}.json"), &pod_of(deployment).to_string())).await;
+            }
+        }
+        let least = "spec.version=2.1.7,spec.fe.replicas=1,spec.fe.storage.size=20Gi";
+        let cluster = helms.four.run(&["template", "demo", CLUSTER, "-n", NAMESPACE, "--set", least]).await.expect("rendered");
+        tried += dry_run(&kubectl, &write("cluster.yaml", &cluster)).await;
+        let mut examples: Vec<_> = std::fs::read_dir(scenarios::delivery::root().join("deploy/examples"))
+            .expect("examples")
+            .map(|file| file.expect("a file").path().display().to_string())
+            .collect();
+        examples.sort();
+        for example in examples {
+            tried += dry_run(&kubectl, &example).await;
+        }
+        // Whoever installs next finds nothing.
+        kubectl.run(&["delete", "-f", &definitions, "--timeout=120s"]).await.expect("deleted");
+        println!("1.{minor} takes {tried} objects");
+        assert!(tried > 50, "{tried}");
+    });
+}
+
+/// How many objects of a file the server takes.
+async fn dry_run(kubectl: &Command, file: &str) -> usize {
+    let call =
+        ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-n", NAMESPACE, "-o", "name", "-f", file];
+    // Objects that name a namespace of their own keep it.
+    let call: Vec<&str> = if file.contains("operator-") {
+        call.iter().copied().filter(|word| !["-n", NAMESPACE].contains(word)).collect()
+    } else {
+        call.to_vec()
+    };
+    match kubectl.run_without_warning(&call).await {
+        Ok(said) => said.lines().count(),
+        Err(refused) => panic!("{refused}"),
+    }
+}
+
+/// The pod that a Deployment makes, with the account that is there: whether a pod is allowed is decided when it is made.
+fn pod_of(deployment: &Value) -> Value {
+    let mut spec = deployment["spec"]["template"]["spec"].clone();
+    spec["serviceAccountName"] = "default".into();
+    let metadata =
+        json!({"name": "as-by-the-deployment", "namespace": NAMESPACE, "labels": deployment["spec"]["template"]["metadata"]["labels"]});
+    json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+}
+
+fn minor(version: &str) -> u32 {
+    version.split('.').nth(1).and_then(|minor| minor.parse().ok()).expect("a version")
+}

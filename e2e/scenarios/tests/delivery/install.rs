@@ -1,0 +1,309 @@
+//! Installed, upgraded, rolled back and uninstalled, by Helm 4, by Helm 3 and by `kubectl apply -k`, one after the other over one
+//! cluster: it comes up by the controller in the installed Deployment's pods, and goes on through all the rest.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use doris_api::DorisCluster;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::{Client, ResourceExt as _};
+use scenarios::delivery::{Command, Stand, root};
+use scenarios::demo::progress::{is_ready, why_not_ready};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::harness::{CLUSTER, OPERATOR, RELEASE, run};
+
+/// Where the cluster is.
+const TEAM: &str = "team-a";
+const CLUSTER_NAME: &str = "demo";
+/// Generous: a machine that builds something beside it is slow, and nothing here is a measurement.
+const PATIENCE: Duration = Duration::from_mins(5);
+const PAUSE: Duration = Duration::from_millis(200);
+/// A sentence of a definition, and what an older chart had for it.
+const SENTENCE: (&str, &str) = ("SQL that is run in an Apache Doris cluster once it is ready", "SQL that is run once");
+/// What a Secret may hold; a release is kept in one.
+const SECRET_LIMIT: usize = 1024 * 1024;
+
+#[test]
+fn installed_upgraded_rolled_back_and_uninstalled_while_a_cluster_lives() {
+    run(async |stand, helms, kubectl| {
+        let world = World { stand, kubectl, judged: Cell::new(0) };
+        namespace(&stand.client, RELEASE).await;
+        namespace(&stand.client, TEAM).await;
+        let old = stand.directory().join("old-chart");
+        older_chart(&old);
+        let old = old.display().to_string();
+
+        // Helm 4, from nothing.
+        let began = Instant::now();
+        let four = Release { world: &world, helm: &helms.four, name: RELEASE };
+        four.install(&old, &[]).await;
+        world.controllers_run("doris-operator-cluster-controller").await;
+        four.cluster().await;
+        let members = world.members().await;
+        four.through_its_life(&old).await;
+        assert_eq!(world.members().await, members, "no member was made anew");
+        world.goes_on_alone().await;
+        let members = world.members().await;
+        println!("Helm 4: {} s", began.elapsed().as_secs());
+
+        // Helm 3, over what Helm 4 left: the definitions belong to the other release.
+        let began = Instant::now();
+        let three = Release { world: &world, helm: &helms.three, name: "ops" };
+        let refused = three.try_install(OPERATOR, &[]).await.expect_err("somebody else's definitions are not taken over unasked");
+        assert!(refused.contains("invalid ownership metadata"), "{refused}");
+        three.install(&old, &["--take-ownership"]).await;
+        world.controllers_run("ops-doris-operator-cluster-controller").await;
+        three.through_its_life(&old).await;
+        assert_eq!(world.members().await, members, "no member was made anew");
+        println!("Helm 3: {} s", began.elapsed().as_secs());
+
+        // kubectl, over what Helm left.
+        let began = Instant::now();
+        world.judge_from_here();
+        let overlay = "deploy/kustomize/overlays/default";
+        world.kubectl.run(&["apply", "--server-side", "--force-conflicts", "-k", overlay]).await.expect("applied");
+        world.controllers_run("doris-operator-cluster-controller").await;
+        world.a_change_is_carried_out("2004").await;
+        world.kubectl.run(&["apply", "--server-side", "-k", overlay]).await.expect("applied once more");
+        println!("kubectl: {} s", began.elapsed().as_secs());
+        world.nothing_was_denied();
+    });
+}
+
+/// A chart as it was: another text in a definition.
+fn older_chart(folder: &Path) {
+    copy(&root().join(OPERATOR), folder);
+    let file = folder.join("files/crds/dorisinitializers/definition.yaml");
+    let text = std::fs::read_to_string(&file).expect("a definition");
+    assert!(text.contains(SENTENCE.0), "the sentence is another now");
+    std::fs::write(&file, text.replace(SENTENCE.0, SENTENCE.1)).expect("written");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).expect("copied");
+        }
+    }
+}
+
+/// A namespace; that of the operator takes no pod that the strictest standard forbids.
+async fn namespace(client: &Client, name: &str) {
+    let level = if name == TEAM { "baseline" } else { "restricted" };
+    let namespace = json!({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": level}}});
+    let namespace: Namespace = serde_json::from_value(namespace).expect("a namespace");
+    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.expect("created");
+}
+
+struct World {
+    stand: &'static Stand,
+    kubectl: Command,
+    /// How much of the audit log has been looked at.
+    judged: Cell<usize>,
+}
+
+impl World {
+    fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.stand.client.clone(), namespace)
+    }
+
+    /// Waits until something holds; what it says when it does not is told at the end, with the controllers' own words.
+    async fn until(&self, what: &str, holds: impl AsyncFn() -> Result<(), String>) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let Err(why) = holds().await else { return };
+            assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}: {why}\n{}", self.stand.logs());
+            sleep(PAUSE).await;
+        }
+    }
+
+    /// All pods of the Deployment are ready, and one of them leads.
+    async fn controllers_run(&self, deployment: &str) {
+        self.until("the controllers run", async || {
+            let deployment: Deployment = self.api(RELEASE).get(deployment).await.map_err(|error| error.to_string())?;
+            let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+            let status = deployment.status.unwrap_or_default();
+            let is_so = status.observed_generation == deployment.metadata.generation
+                && status.updated_replicas == wanted
+                && status.ready_replicas == wanted
+                && status.replicas == wanted;
+            if is_so { Ok(()) } else { Err(format!("{status:?}")) }
+        })
+        .await;
+    }
+
+    async fn cluster(&self) -> Option<DorisCluster> {
+        self.api(TEAM).get_opt(CLUSTER_NAME).await.expect("an answer")
+    }
+
+    async fn ready(&self) {
+        self.until("the cluster is Ready", async || match self.cluster().await {
+            Some(cluster) if is_ready(&cluster) => Ok(()),
+            Some(cluster) => Err(why_not_ready(&cluster)),
+            None => Err("there is no such cluster".to_owned()),
+        })
+        .await;
+    }
+
+    /// The members' pods and their uids.
+    async fn members(&self) -> BTreeMap<String, String> {
+        let pods = self.api::<Pod>(TEAM).list(&ListParams::default()).await.expect("pods");
+        pods.items.into_iter().map(|pod| (pod.name_any(), pod.uid().unwrap_or_default())).collect()
+    }
+
+    /// A key that Doris takes while it runs: done when the status says Ready of the new generation.
+    async fn a_change_is_carried_out(&self, value: &str) {
+        let patch = json!({"spec": {"fe": {"config": {"max_running_txn_num_per_db": value}}}}).to_string();
+        let call = ["-n", TEAM, "patch", "dcr", CLUSTER_NAME, "--type=merge", "-p", &patch];
+        self.kubectl.run(&call).await.expect("patched");
+        self.ready().await;
+    }
+
+    async fn sentence(&self) -> Value {
+        let definitions: Api<CustomResourceDefinition> = Api::all(self.stand.client.clone());
+        let found = definitions.get("dorisinitializers.doris-operator.dev").await.expect("the definition is there");
+        serde_json::to_value(found).expect("JSON")["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"].clone()
+    }
+
+    async fn definition_is(&self, sentence: &str) {
+        let text = self.sentence().await;
+        assert!(text.as_str().is_some_and(|text| text.starts_with(sentence)), "{text}");
+    }
+
+    /// With nobody there to look after it, a member that is lost comes back by itself.
+    async fn goes_on_alone(&self) {
+        let pods = self.api::<Pod>(TEAM);
+        let before = pods.get("demo-be-1").await.expect("a backend").uid();
+        pods.delete("demo-be-1", &DeleteParams::default()).await.expect("deleted");
+        self.until("the backend is back", async || {
+            let pod = pods.get_opt("demo-be-1").await.map_err(|error| error.to_string())?.ok_or("it is gone")?;
+            let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+            let is_up = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+            if pod.uid() != before && is_up { Ok(()) } else { Err("it is not ready".to_owned()) }
+        })
+        .await;
+    }
+
+    fn audit_log(&self) -> String {
+        std::fs::read_to_string(self.stand.control_plane.audit_log_path()).expect("an audit log")
+    }
+
+    /// What was asked so far is nobody's business: processes that end after their roles were taken away are denied their last word.
+    fn judge_from_here(&self) {
+        self.judged.set(self.audit_log().len());
+    }
+
+    /// What the controllers asked for since then with the tokens of their service accounts was theirs to ask, and they did ask.
+    fn nothing_was_denied(&self) {
+        let log = self.audit_log();
+        let ours = format!("system:serviceaccount:{RELEASE}:");
+        let entries = log[self.judged.get()..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let mut writes = 0;
+        for entry in entries.filter(|entry| entry["user"]["username"].as_str().is_some_and(|name| name.starts_with(&ours))) {
+            assert_ne!(entry["responseStatus"]["code"], 403, "{} {}", entry["verb"], entry["requestURI"]);
+            writes += u32::from(entry["verb"] == "patch");
+        }
+        assert!(writes > 0, "the controller wrote with the token of its service account");
+    }
+}
+
+/// A release of one of the Helms.
+struct Release<'a> {
+    world: &'a World,
+    helm: &'a Command,
+    name: &'static str,
+}
+
+impl Release<'_> {
+    async fn try_install(&self, chart: &str, more: &[&str]) -> Result<String, String> {
+        let call = [&["install", self.name, chart, "-n", RELEASE, "--wait", "--timeout", "5m"], more].concat();
+        self.helm.run(&call).await.map_err(|refused| refused.said)
+    }
+
+    async fn install(&self, chart: &str, more: &[&str]) {
+        self.world.judge_from_here();
+        if let Err(why) = self.try_install(chart, more).await {
+            panic!("not installed: {why}\n{}", self.world.stand.logs());
+        }
+    }
+
+    async fn call(&self, call: &[&str]) -> String {
+        match self.helm.run(&[call, &["-n", RELEASE]].concat()).await {
+            Ok(said) => said,
+            Err(refused) => panic!("{refused}\n{}", self.world.stand.logs()),
+        }
+    }
+
+    /// The cluster, as a release of the other chart.
+    async fn cluster(&self) {
+        let values = json!({"spec": doris_values()});
+        let file = self.world.stand.directory().join("cluster.yaml");
+        std::fs::write(&file, values.to_string()).expect("values");
+        let file = file.display().to_string();
+        self.helm.run(&["install", CLUSTER_NAME, CLUSTER, "-n", TEAM, "--values", &file]).await.expect("installed");
+        self.world.ready().await;
+    }
+
+    /// From an older chart, which is installed, to the present one, back, on again, and off.
+    async fn through_its_life(&self, old: &str) {
+        let world = self.world;
+        world.definition_is(SENTENCE.1).await;
+        world.a_change_is_carried_out(if self.name == RELEASE { "2002" } else { "2003" }).await;
+
+        let values = "cluster-controller.podAnnotations.example\\.com/round=second";
+        self.call(&["upgrade", self.name, OPERATOR, "--set", values, "--wait", "--timeout", "5m"]).await;
+        world.definition_is(SENTENCE.0).await;
+        world.controllers_run(&self.deployment()).await;
+        world.ready().await;
+        self.is_small_enough().await;
+
+        self.call(&["rollback", self.name, "1", "--wait", "--timeout", "5m"]).await;
+        world.definition_is(SENTENCE.1).await;
+        world.controllers_run(&self.deployment()).await;
+        world.ready().await;
+
+        self.call(&["upgrade", self.name, OPERATOR, "--wait", "--timeout", "5m"]).await;
+        world.nothing_was_denied();
+        self.call(&["uninstall", self.name, "--wait"]).await;
+        let left = world.api::<Deployment>(RELEASE).list(&ListParams::default()).await.expect("deployments");
+        assert!(left.items.is_empty(), "{old}: the controllers are gone");
+        world.definition_is(SENTENCE.0).await;
+        assert!(world.cluster().await.is_some_and(|cluster| cluster.metadata.deletion_timestamp.is_none()), "the cluster is left");
+    }
+
+    fn deployment(&self) -> String {
+        let prefix = if self.name == RELEASE { RELEASE.to_owned() } else { format!("{}-{RELEASE}", self.name) };
+        format!("{prefix}-cluster-controller")
+    }
+
+    async fn is_small_enough(&self) {
+        let secrets = self.world.api::<Secret>(RELEASE).list(&ListParams::default().labels("owner=helm")).await.expect("secrets");
+        let sizes = secrets.items.iter().map(|secret| secret.data.iter().flatten().map(|(_, bytes)| bytes.0.len()).sum::<usize>());
+        let largest = sizes.max().expect("a release");
+        println!("{}: a release takes {largest} bytes", self.name);
+        assert!(largest < SECRET_LIMIT / 2, "{largest}");
+    }
+}
+
+fn doris_values() -> Value {
+    json!({
+        "version": "2.1.7",
+        "fe": {"replicas": 1, "storage": {"size": "20Gi"}},
+        "be": {"replicas": 3, "storage": [{"name": "data", "medium": "SSD", "size": "100Gi"}]},
+    })
+}
