@@ -5,6 +5,8 @@
 
 #[path = "delivery/dry_run.rs"]
 mod dry_run;
+#[path = "delivery/gitops.rs"]
+mod gitops;
 #[path = "delivery/harness.rs"]
 mod harness;
 #[path = "delivery/health.rs"]
