@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt as _};
-use scenarios::delivery::{Command, Objects};
+use scenarios::delivery::{Command, Objects, root};
 use serde_json::{Value, json};
 
 use crate::harness::{CLUSTER, OPERATOR, run};
@@ -60,13 +60,16 @@ fn a_real_server_takes_every_manifest_and_every_example() {
                 tried += dry_run(&kubectl, &write(&format!("pod-{index}.json"), &pod_of(deployment).to_string())).await;
             }
         }
+        let everything = write("everything.json", &everything().to_string());
+        let call = ["template", "dry", OPERATOR, "-n", NAMESPACE, "--kube-version", &version, "--values", &everything];
+        let rendered = helms.four.run(&call).await.expect("rendered");
+        tried += dry_run(&kubectl, &write("operator-everything.yaml", &rendered)).await;
         let least = "spec.version=2.1.7,spec.fe.replicas=1,spec.fe.storage.size=20Gi";
         let cluster = helms.four.run(&["template", "demo", CLUSTER, "-n", NAMESPACE, "--set", least]).await.expect("rendered");
         tried += dry_run(&kubectl, &write("cluster.yaml", &cluster)).await;
-        let mut examples: Vec<_> = std::fs::read_dir(scenarios::delivery::root().join("deploy/examples"))
-            .expect("examples")
-            .map(|file| file.expect("a file").path().display().to_string())
-            .collect();
+        let files = |folder: &str| std::fs::read_dir(root().join(folder)).expect("examples");
+        let examples = files("deploy/examples").chain(files("deploy/gitops/argocd/production"));
+        let mut examples: Vec<_> = examples.map(|file| file.expect("a file").path().display().to_string()).collect();
         examples.sort();
         for example in examples {
             tried += dry_run(&kubectl, &example).await;
@@ -105,4 +108,46 @@ fn pod_of(deployment: &Value) -> Value {
 
 fn minor(version: &str) -> u32 {
     version.split('.').nth(1).and_then(|minor| minor.parse().ok()).expect("a version")
+}
+
+/// A value of one's own wherever the chart has one, but those that need another operator.
+fn everything() -> Value {
+    let selector = json!({"matchLabels": {"a": "b"}});
+    json!({
+        "global": {
+            "fullnameOverride": "ours",
+            "image": {"registry": "registry.example.com:5000/team", "tag": "2", "pullPolicy": "Always", "pullSecrets": ["one", "two"]},
+            "watch": {"namespaceSelector": "team in (a, b),!old", "denyNamespaces": ["kube-system"]},
+            "clusterDomain": "example.local",
+            "log": {"format": "text", "filter": "info,kube=debug"},
+            "tracing": {"endpoint": "http://collector.tracing:4317"},
+        },
+        "crds": {"keep": false},
+        "cluster-controller": {
+            "replicas": 3,
+            "image": {"repository": "other/name", "digest": format!("sha256:{}", "0123456789abcdef".repeat(4)), "pullPolicy": "Never"},
+            "concurrency": 64,
+            "leaseSeconds": 15,
+            "listenAddress": "[::]:8080",
+            "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "2Gi"}},
+            "nodeSelector": {"disk": "ssd"},
+            "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "zone", "operator": "In", "values": ["one"]}]}],
+            }}},
+            "topologySpreadConstraints": [
+                {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": selector},
+            ],
+            "priorityClassName": "high",
+            "podSecurityContext": {"fsGroup": 1000, "runAsUser": 1000},
+            "serviceAccount": {"name": "account", "annotations": {"example.com/role": "x"}},
+            "networkPolicy": {"metricsFrom": [{"namespaceSelector": selector}, {"podSelector": selector}]},
+            "terminationGracePeriodSeconds": 90,
+            "annotations": {"a": "b"},
+            "podAnnotations": {"a": "b"},
+            "podLabels": {"a": "b"},
+            "extraEnv": [{"name": "A", "value": "b"}, {"name": "C", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
+            "extraArgs": ["--reconcile-seconds", "60"],
+        },
+    })
 }

@@ -133,3 +133,38 @@ fn every_controller_comes_with_chart_roles_kustomize_image_and_a_page() {
         assert!(dockerfile.contains(&format!(" AS {name}\n")), "the Dockerfile has no target {name}");
     }
 }
+
+#[test]
+fn whatever_a_tool_is_sent_to_from_git_is_there() {
+    let mut tried = 0;
+    for folder in ["argocd", "argocd/apps", "flux"] {
+        for file in std::fs::read_dir(root().join("deploy/gitops").join(folder)).expect("a folder") {
+            let file = file.expect("a file").path();
+            if !file.is_file() {
+                continue;
+            }
+            let text = std::fs::read_to_string(&file).expect("text");
+            let document: Value = serde_saphyr::from_str(&text).expect("YAML");
+            for pointer in ["/spec/source/path", "/spec/path", "/spec/chart/spec/chart"] {
+                if let Some(path) = document.pointer(pointer).and_then(Value::as_str) {
+                    assert!(root().join(path).is_dir(), "{}: no {path}", file.display());
+                    tried += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(tried, 5);
+}
+
+#[test]
+fn metrics_are_offered_to_the_prometheus_operator_where_that_is_asked_for() {
+    offline(async |helms| {
+        let values = "crds.enabled=false,cluster-controller.serviceMonitor.enabled=true,cluster-controller.serviceMonitor.labels.team=ops";
+        let objects = template(&helms.four, RELEASE, OPERATOR, &["--set", values]).await;
+        let monitor = objects.of_kind("ServiceMonitor").next().expect("a ServiceMonitor");
+        assert_eq!(monitor["metadata"]["labels"]["team"], "ops");
+        let service = objects.of_kind("Service").next().expect("a Service");
+        assert_eq!(monitor["spec"]["selector"]["matchLabels"], service["spec"]["selector"]);
+        assert_eq!(monitor["spec"]["endpoints"][0]["port"], service["spec"]["ports"][0]["name"]);
+    });
+}
