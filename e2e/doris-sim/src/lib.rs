@@ -7,6 +7,7 @@
 //! Everything waits on tokio's clock, so paused time works; randomness comes from the seed.
 //! With [`WorldOptions::wire`] the processes also listen on real loopback sockets.
 
+mod alter;
 mod answer;
 mod bdb;
 mod be;
@@ -20,6 +21,7 @@ mod net;
 mod process;
 mod query;
 mod session;
+mod snapshot;
 mod spec;
 mod sql;
 mod state;
@@ -42,7 +44,7 @@ pub use spec::{BeSpec, BrokerSpec, FeSpec, Medium, NodeRole, StorageRoot};
 pub use timing::Timing;
 pub use truth::{
     BackendDrop, BackendStop, Crossing, Failure, FrontendStop, LiveSetting, ProcessVersion, ReplicaFacts, Second, SettingChange,
-    TabletFacts, Traffic, Work,
+    SnapshotFacts, TabletFacts, Traffic, Work,
 };
 pub use version::DorisVersion;
 pub use volume::{Volume, VolumeDir, VolumeError};

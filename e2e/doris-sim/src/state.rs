@@ -13,6 +13,7 @@ use crate::facts::FeStart;
 use crate::fe::Fe;
 use crate::net::{Cut, Link, Network};
 use crate::process::{LogFile, LogLine, ProcessId, ProcessState};
+use crate::snapshot::Stores;
 use crate::timing::Timing;
 use crate::truth::Ledger;
 
@@ -72,6 +73,8 @@ pub(crate) struct State {
     pub changes: watch::Sender<u64>,
     pub fe_starts: Vec<FeStart>,
     pub ledger: Ledger,
+    /// Outside of every cluster.
+    pub stores: Stores,
     next_process: u64,
     term: u64,
 }
@@ -87,6 +90,7 @@ impl State {
             changes: watch::Sender::new(0),
             fe_starts: Vec::new(),
             ledger: Ledger::default(),
+            stores: Stores::default(),
             next_process: 1,
             term: 0,
         }

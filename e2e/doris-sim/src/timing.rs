@@ -70,6 +70,8 @@ pub struct Timing {
     pub rpc: Duration,
     /// A backend that does not answer about its write-ahead logs is dropped after this.
     pub wal_question: Duration,
+    /// Between two looks at backups, restores and changes of tables.
+    pub job_round: Duration,
     /// Group commit: from the acknowledgement until the load is committed.
     pub group_commit: Duration,
 }
@@ -111,6 +113,7 @@ impl Timing {
             load: ms(200),
             rpc: ms(10_000),
             wal_question: ms(180_000),
+            job_round: ms(3000),
             group_commit: ms(10_000),
         }
     }

@@ -53,6 +53,13 @@ impl Be {
         self.storage.iter().max_by_key(|root| limit(root).saturating_sub(root.dir.volume.used()))
     }
 
+    /// Makes what lies here of a tablet unreadable; whether there was something.
+    pub fn spoil(&self, tablet: u64) -> bool {
+        let file = format!("data/{tablet}");
+        let root = self.storage.iter().find(|root| root.dir.read_text(&file).is_some());
+        root.is_some_and(|root| root.dir.volume.write(&root.dir.join(&file), "?").is_ok())
+    }
+
     pub fn delete_tablet(&self, tablet: u64) {
         for root in &self.storage {
             root.dir.volume.remove(&root.dir.join(&format!("data/{tablet}")));

@@ -55,6 +55,7 @@ impl Catalog {
                 self.catalogs.insert(name.clone(), *id);
             }
             Op::DropCatalog { name } => drop(self.catalogs.remove(name)),
+            Op::Repository(_) | Op::DropRepository { .. } | Op::Snapshot(_) | Op::Alter(_) => self.apply_job(op),
         }
     }
 

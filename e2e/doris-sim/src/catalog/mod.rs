@@ -4,6 +4,7 @@ mod accounts;
 mod apply;
 mod colocate;
 mod health;
+mod jobs;
 mod nodes;
 mod ops;
 mod tables;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use accounts::{Identity, LockPolicy, Priv, User, hash_password};
 pub(crate) use colocate::Group;
 pub(crate) use health::{Place, TabletHealth, places_of};
+pub(crate) use jobs::{AlterJob, AlterKind, AlterState, Repository, SnapshotJob, SnapshotState};
 pub(crate) use nodes::{Backend, Broker, Disk, FeRole, Frontend};
 pub(crate) use ops::{BackendBeat, BrokerBeat, FrontendBeat, MasterInfo, Op};
 pub(crate) use tables::{Binned, Database, Partition, Replica, Table, Tablet};
@@ -52,6 +54,11 @@ pub(crate) struct Catalog {
     pub bin: Vec<Binned>,
     /// External catalogs.
     pub catalogs: BTreeMap<String, u64>,
+    pub repositories: Vec<Repository>,
+    /// Backups and restores, the oldest first.
+    pub snapshots: Vec<SnapshotJob>,
+    /// Changes of tables, the oldest first.
+    pub alters: Vec<AlterJob>,
     /// Rises with every change that a look at the tablets could find.
     #[serde(skip)]
     pub shape: u64,
@@ -77,6 +84,9 @@ impl Default for Catalog {
             groups: BTreeMap::new(),
             bin: Vec::new(),
             catalogs: BTreeMap::new(),
+            repositories: Vec::new(),
+            snapshots: Vec::new(),
+            alters: Vec::new(),
             shape: 0,
         }
     }

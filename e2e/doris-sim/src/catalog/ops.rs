@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accounts::{Identity, LockPolicy, Priv, User};
 use super::colocate::Group;
+use super::jobs::{AlterJob, Repository, SnapshotJob};
 use super::nodes::{Backend, Frontend};
 use super::tables::{Replica, Table};
 use super::txns::{Publication, Txn};
@@ -170,6 +171,14 @@ pub(crate) enum Op {
     DropWorkloadGroup {
         name: String,
     },
+    Repository(Repository),
+    DropRepository {
+        name: String,
+    },
+    /// A backup or restore that is new, or whose state changed.
+    Snapshot(Box<SnapshotJob>),
+    /// A change of a table that is new, or whose state changed.
+    Alter(Box<AlterJob>),
 }
 
 impl Op {

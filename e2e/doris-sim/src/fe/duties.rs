@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::{beats, journal};
+use crate::alter;
 use crate::be::internal_schema;
 use crate::catalog::Op;
 use crate::clone::{self, decommission, expired};
 use crate::load::{late, overdue};
 use crate::process::ProcessId;
+use crate::snapshot;
 use crate::world::World;
 
 /// Starts the daemons of a new master.
@@ -17,6 +19,7 @@ pub(super) fn start(world: &World, id: ProcessId) {
     world.spawn(id, internal(world.clone(), id));
     world.spawn(id, tablets(world.clone(), id));
     world.spawn(id, housekeeping(world.clone(), id));
+    world.spawn(id, jobs(world.clone(), id));
     checkpoint(world, id);
 }
 
@@ -92,6 +95,19 @@ async fn housekeeping(world: World, id: ProcessId) {
         };
         let emptied = decommission(&mut world.state(), id);
         for op in rounds.into_iter().flatten().chain(emptied) {
+            journal::write(&world, id, op).await;
+        }
+    }
+}
+
+/// Backups and restores, and changes of tables.
+async fn jobs(world: World, id: ProcessId) {
+    let period = world.state().timing.job_round;
+    loop {
+        world.sleep(id, period).await;
+        snapshot::round(&world, id).await;
+        let ops = alter::round(&mut world.state(), id);
+        for op in ops {
             journal::write(&world, id, op).await;
         }
     }

@@ -20,6 +20,8 @@ pub(crate) async fn take_over(world: World, id: ProcessId) {
         fe.lost_at = None;
         fe.unready.clear();
         fe.scheduler = Scheduler::default();
+        fe.snapshots.clear();
+        fe.alters.clear();
         fe.progress = "open editlog";
         (timing.0, timing.1, fe.journal.clone())
     };

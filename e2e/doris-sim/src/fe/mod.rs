@@ -29,6 +29,7 @@ use crate::clone::Scheduler;
 use crate::facts::Founding;
 use crate::process::ProcessId;
 use crate::query::Workload;
+use crate::snapshot::Tasks;
 use crate::spec::FeSpec;
 use crate::state::State;
 use crate::version::DorisVersion;
@@ -140,6 +141,10 @@ pub(crate) struct Fe {
     pub queries: u64,
     pub workload: Workload,
     pub scheduler: Scheduler,
+    /// What backends do for backups and restores, by job.
+    pub snapshots: BTreeMap<u64, Tasks>,
+    /// When changes of tables will have been written, by job.
+    pub alters: BTreeMap<u64, Instant>,
     /// A replayed entry raised the metadata to a version that this frontend cannot read.
     pub foreign_version: Option<u32>,
 }
@@ -191,6 +196,8 @@ impl Fe {
             queries: 0,
             workload: Workload::default(),
             scheduler: Scheduler::default(),
+            snapshots: BTreeMap::new(),
+            alters: BTreeMap::new(),
             foreign_version: None,
         }
     }

@@ -1,6 +1,6 @@
 //! Statements that the model knows.
 
-use crate::catalog::{FeRole, Identity};
+use crate::catalog::{AlterKind, FeRole, Identity};
 
 /// Key and value pairs as in `PROPERTIES (..)`.
 pub(crate) type Properties = Vec<(String, String)>;
@@ -61,6 +61,10 @@ pub(crate) enum Show {
     },
     Snapshot {
         repository: String,
+    },
+    Alter {
+        kind: AlterKind,
+        database: Option<String>,
     },
     CreateRepository,
     WorkloadGroups {
@@ -225,14 +229,23 @@ pub(crate) enum Statement {
     CreateRepository {
         name: String,
         broker: Option<String>,
+        kind: String,
+        location: String,
+        read_only: bool,
     },
-    DropRepository,
-    AlterRepository,
-    Backup {
-        repository: String,
+    DropRepository(String),
+    AlterRepository(String),
+    Backup(Snapshot),
+    Restore(Snapshot),
+    AlterTable {
+        database: Option<String>,
+        table: String,
+        change: Change,
     },
-    Restore {
-        repository: String,
+    CancelAlter {
+        database: Option<String>,
+        table: String,
+        kind: AlterKind,
     },
     CancelBackup {
         database: Option<String>,
@@ -241,6 +254,26 @@ pub(crate) enum Statement {
     Kill(u32),
     /// Accepted and without effect here.
     Nothing,
+}
+
+/// `[database.]label`, a repository and the tables of a backup or restore.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Snapshot {
+    pub database: Option<String>,
+    pub label: String,
+    pub repository: String,
+    /// All of them if it is empty.
+    pub tables: Vec<String>,
+    pub properties: Properties,
+}
+
+/// A change of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Change {
+    /// Done at once, since no data has to be written anew.
+    Light,
+    /// A job, with the index that it makes where that is a new one.
+    Job { kind: AlterKind, index: Option<String> },
 }
 
 /// What a statement says of when an account is locked.

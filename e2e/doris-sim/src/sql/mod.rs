@@ -1,8 +1,10 @@
 //! One engine for Doris' administrative statements.
 
 mod accounts;
+mod alter;
 mod amounts;
 mod ast;
+mod backup;
 mod loads;
 mod nodes;
 mod parser;
@@ -104,7 +106,7 @@ impl Statement {
         match self {
             Self::Select { .. } => Route::HereIfReadable,
             Self::Show(show) => match show {
-                Show::Backup { .. } | Show::Restore { .. } => Route::Master,
+                Show::Backup { .. } | Show::Restore { .. } | Show::Alter { .. } => Route::Master,
                 Show::Frontends
                 | Show::FrontendDisks
                 | Show::RecycleBin
@@ -235,12 +237,12 @@ impl Context<'_> {
             | Statement::CreateTable { .. }
             | Statement::DropTable { .. } => self.define(statement),
             Statement::WorkloadGroup { .. } | Statement::DropWorkloadGroup { .. } => self.workload_group(statement),
-            Statement::CreateRepository { .. }
-            | Statement::DropRepository
-            | Statement::AlterRepository
-            | Statement::Backup { .. }
-            | Statement::Restore { .. }
-            | Statement::CancelBackup { .. } => self.repository(statement),
+            Statement::CreateRepository { .. } | Statement::DropRepository(_) | Statement::AlterRepository(_) => self.repository(statement),
+            Statement::Backup(wish) => self.snapshot(wish, false),
+            Statement::Restore(wish) => self.snapshot(wish, true),
+            Statement::CancelBackup { database, restore } => self.cancel_snapshot(database.as_ref(), *restore),
+            Statement::AlterTable { database, table, change } => self.alter(database.as_ref(), table, change),
+            Statement::CancelAlter { database, table, kind } => self.cancel_alter(database.as_ref(), table, *kind),
             _ => self.account(statement),
         }
     }

@@ -4,6 +4,8 @@ mod health;
 mod jobs;
 mod schema;
 
+pub(crate) use jobs::alter_rows;
+
 use health::{balance, health, schedule_columns, tags, unhealthy};
 use schema::{databases, statistic, tables, transactions};
 

@@ -44,6 +44,7 @@ impl Parser<'_> {
                 self.expect("ON")?;
                 Show::Snapshot { repository: self.name()? }
             }
+            "ALTER" if self.accept("TABLE") => Show::Alter { kind: self.alter_kind()?, database: self.scope_name()? },
             "WORKLOAD" => {
                 self.expect("GROUPS")?;
                 Show::WorkloadGroups { like: self.like()? }

@@ -1,5 +1,6 @@
 //! SHOW.
 
+mod jobs;
 mod members;
 mod sessions;
 mod tablets;
@@ -63,27 +64,11 @@ impl Context<'_> {
                 ])))
             }
             Show::Processes => self.processes(),
-            Show::Repositories => Ok(Outcome::Rows(Rows::of_strings(&[
-                "RepoId",
-                "RepoName",
-                "CreateTime",
-                "IsReadOnly",
-                "Location",
-                "Broker",
-                "Type",
-                "ErrMsg",
-            ]))),
-            Show::Backup { database } => {
-                self.database(database.as_ref())?;
-                Ok(Outcome::Rows(Rows::of_strings(BACKUP)))
-            }
-            Show::Restore { database, brief } => {
-                self.database(database.as_ref())?;
-                let names: Vec<_> =
-                    RESTORE.iter().copied().filter(|name| !brief || !["RestoreObjs", "Progress", "TaskErrMsg"].contains(name)).collect();
-                Ok(Outcome::Rows(Rows::of_strings(&names)))
-            }
-            Show::Snapshot { repository } => Err(SqlError::detail(format!("Repository {repository} does not exist"))),
+            Show::Repositories => self.repositories(),
+            Show::Backup { database } => self.snapshots(database.as_ref(), false, false),
+            Show::Restore { database, brief } => self.snapshots(database.as_ref(), true, *brief),
+            Show::Snapshot { repository } => self.saved(repository),
+            Show::Alter { kind, database } => self.alters(*kind, database.as_ref()),
             Show::CreateRepository => Err(SqlError::detail("repository not exist.")),
             Show::WorkloadGroups { like } => self.workload_groups(like.as_ref()),
             Show::Tablets { database, table }
@@ -151,47 +136,6 @@ impl Context<'_> {
         Ok(Outcome::Rows(rows))
     }
 }
-
-const BACKUP: &[&str] = &[
-    "JobId",
-    "SnapshotName",
-    "DbName",
-    "State",
-    "BackupObjs",
-    "CreateTime",
-    "SnapshotFinishedTime",
-    "UploadFinishedTime",
-    "FinishedTime",
-    "UnfinishedTasks",
-    "Progress",
-    "TaskErrMsg",
-    "Status",
-    "Timeout",
-];
-
-const RESTORE: &[&str] = &[
-    "JobId",
-    "Label",
-    "Timestamp",
-    "DbName",
-    "State",
-    "AllowLoad",
-    "ReplicationNum",
-    "ReplicaAllocation",
-    "ReserveReplica",
-    "ReserveDynamicPartitionEnable",
-    "RestoreObjs",
-    "CreateTime",
-    "MetaPreparedTime",
-    "SnapshotFinishedTime",
-    "DownloadFinishedTime",
-    "FinishedTime",
-    "UnfinishedTasks",
-    "Progress",
-    "TaskErrMsg",
-    "Status",
-    "Timeout",
-];
 
 fn fixed(name: &str) -> &'static [&'static str] {
     match name {

@@ -21,8 +21,8 @@ impl Parser<'_> {
             "REVOKE" => self.grant(true),
             "ADMIN" => self.admin(start),
             "CANCEL" => self.cancel(start),
-            "BACKUP" => self.backup(),
-            "RESTORE" => self.restore(),
+            "BACKUP" => self.snapshot("TO").map(Statement::Backup),
+            "RESTORE" => self.snapshot("FROM").map(Statement::Restore),
             "INSERT" => self.insert(start),
             "KILL" => {
                 let _kind = self.accept("QUERY") || self.accept("CONNECTION");
@@ -110,8 +110,10 @@ impl Parser<'_> {
             });
         }
         if self.accept("REPOSITORY") {
-            self.name()?;
-            return Ok(Statement::AlterRepository);
+            return self.name().map(Statement::AlterRepository);
+        }
+        if self.accept("TABLE") {
+            return self.alter_table();
         }
         Err(self.no_viable(start))
     }
@@ -212,11 +214,9 @@ impl Parser<'_> {
                 properties: self.optional_properties()?,
             });
         }
-        if self.accept_all(&["READ", "ONLY", "REPOSITORY"]) || self.accept("REPOSITORY") {
-            let name = self.name()?;
-            self.expect("WITH")?;
-            let broker = if self.accept("BROKER") { Some(self.name()?) } else { None };
-            return Ok(Statement::CreateRepository { name, broker });
+        let read_only = self.accept_all(&["READ", "ONLY"]);
+        if self.accept("REPOSITORY") {
+            return self.create_repository(read_only);
         }
         if self.accept("TABLE") {
             return self.create_table();
@@ -272,8 +272,7 @@ impl Parser<'_> {
             return Ok(Statement::DropWorkloadGroup { quiet: self.if_exists(), name: self.name_or_string()? });
         }
         if self.accept("REPOSITORY") {
-            self.name()?;
-            return Ok(Statement::DropRepository);
+            return self.name().map(Statement::DropRepository);
         }
         Err(self.no_viable(start))
     }
@@ -325,20 +324,9 @@ impl Parser<'_> {
         if self.accept("RESTORE") {
             return Ok(Statement::CancelBackup { database: self.scope_name()?, restore: true });
         }
+        if self.accept_all(&["ALTER", "TABLE"]) {
+            return self.cancel_alter();
+        }
         Err(self.no_viable(start))
-    }
-
-    fn backup(&mut self) -> Parsed<Statement> {
-        self.expect("SNAPSHOT")?;
-        self.qualified()?;
-        self.expect("TO")?;
-        Ok(Statement::Backup { repository: self.name()? })
-    }
-
-    fn restore(&mut self) -> Parsed<Statement> {
-        self.expect("SNAPSHOT")?;
-        self.qualified()?;
-        self.expect("FROM")?;
-        Ok(Statement::Restore { repository: self.name()? })
     }
 }

@@ -1,4 +1,4 @@
-//! Databases, tables, workload groups, repositories.
+//! Databases, tables, workload groups.
 
 use super::ast::Statement;
 use super::system::journal;
@@ -30,7 +30,7 @@ pub(super) const GROUP_PROPERTIES: &[(&str, &str)] = &[
 ];
 
 impl Context<'_> {
-    fn allowed(&self, database: &str, privilege: Priv) -> Result<(), SqlError> {
+    pub(super) fn allowed(&self, database: &str, privilege: Priv) -> Result<(), SqlError> {
         if self.user()?.has_on(database, privilege) {
             return Ok(());
         }
@@ -188,31 +188,6 @@ impl Context<'_> {
                 false if *quiet => Ok(Outcome::Done),
                 false => Err(SqlError::detail(format!("workload group {name} does not exist"))),
             },
-            _ => Ok(Outcome::Done),
-        }
-    }
-
-    /// No repository can exist yet: creating one ends in the check of its broker or in the refusal to model the store.
-    pub(super) fn repository(&mut self, statement: &Statement) -> Run {
-        let failed = |text: String| Err(SqlError::coded(5064, "42000", text));
-        match statement {
-            Statement::CreateRepository { broker: Some(broker), .. } if !self.catalog()?.brokers.contains_key(broker) => {
-                failed(format!("broker does not exist: {broker}"))
-            }
-            Statement::CreateRepository { name, .. } => {
-                Err(SqlError::detail(format!("repository {name} needs an object store, which this model of Doris does not have")))
-            }
-            Statement::DropRepository | Statement::AlterRepository => failed("Repository does not exist".to_owned()),
-            Statement::Backup { repository } | Statement::Restore { repository } => {
-                failed(format!("Repository {repository} does not exist"))
-            }
-            Statement::CancelBackup { database, restore } => {
-                if database.is_none() && self.client.database.is_empty() {
-                    return Err(SqlError::detail("No database selected"));
-                }
-                self.database(database.as_ref())?;
-                failed(if *restore { "No restore is currently running" } else { "No backup job is currently running" }.to_owned())
-            }
             _ => Ok(Outcome::Done),
         }
     }

@@ -1,9 +1,11 @@
 //! What really happened, for those who judge a run: nothing of it is asked of a server.
 
+mod jobs;
 mod ledger;
 mod tablets;
 mod watch;
 
+pub use jobs::SnapshotFacts;
 pub(crate) use ledger::Ledger;
 pub use ledger::{Failure, Second, Traffic, Work};
 pub use tablets::{ReplicaFacts, TabletFacts};

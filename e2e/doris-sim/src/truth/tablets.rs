@@ -120,6 +120,14 @@ impl World {
         all
     }
 
+    /// What a host's disks hold of a tablet becomes unreadable, as by a broken sector. Its backend finds out at its next report.
+    /// Tells whether there was something.
+    pub fn spoil_tablet(&self, host: &str, tablet: u64) -> bool {
+        let state = self.state();
+        let owners = owners(&state);
+        owners.get(host).is_some_and(|(_, be)| be.spoil(tablet))
+    }
+
     /// Tablets that no query can read now.
     pub fn unreadable_tablets(&self) -> Vec<TabletFacts> {
         self.tablets().into_iter().filter(|tablet| tablet.readable() == 0).collect()

@@ -32,6 +32,8 @@ pub struct BackendStop {
     pub queries: usize,
     /// Loads that it led.
     pub loads: usize,
+    /// Backups and restores, by label, that it had work to do for.
+    pub snapshots: Vec<String>,
     /// Other backends with data that did not run at that moment, or had been told to end.
     pub others_down: Vec<String>,
     /// Whether the master's tablet scheduler was held.
@@ -239,6 +241,7 @@ pub(crate) fn stopping(state: &mut State, process: ProcessId, signal: Signal) {
                 loads_drained: false,
                 queries: be.work.fragments.len(),
                 loads: be.work.loads.len(),
+                snapshots: Vec::new(),
                 others_down: Vec::new(),
                 scheduler_held: false,
                 unreadable: Vec::new(),
@@ -281,6 +284,7 @@ fn consequences(state: &State, stop: &mut BackendStop) {
     let no_loads = |fe: &crate::fe::Fe| fe.catalog.backends.values().any(|row| row.host == stop.fqdn && row.load_disabled);
     stop.loads_drained = state.frontends().filter(|(_, peer)| peer.cluster_id == stop.cluster_id).all(|(_, peer)| no_loads(peer));
     stop.drained = state.frontends().filter(|(_, peer)| peer.cluster_id == stop.cluster_id).all(|(_, peer)| flagged(peer));
+    stop.snapshots = super::jobs::on_process(fe, stop.process);
     stop.scheduler_held = fe.settings.flag("disable_tablet_scheduler");
     let owners = owners(state);
     let running = |host: &str| owners.get(host).is_some_and(|(running, _)| *running);

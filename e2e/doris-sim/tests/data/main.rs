@@ -1,6 +1,7 @@
 //! Tables, loads and queries while backends come and go.
 
 mod clones;
+mod jobs;
 mod laws;
 mod leaving;
 mod loads;
