@@ -26,7 +26,7 @@ use crate::act::identity::Stored;
 use crate::build::{ClaimShape, OldBudget, claims_of};
 use crate::cache::{ClusterKey, Index, Packed, Stamp};
 use crate::report::Finding;
-use crate::round::{AccountsMemory, ConfigMemory, GrowthMemory, OperationMemory, RollMemory, ScaleMemory, UpgradeMemory};
+use crate::round::{AccountsMemory, ConfigMemory, GrowthMemory, OperationMemory, RollMemory, ScaleMemory, SuspensionMemory, UpgradeMemory};
 use crate::safety::SafetyMetrics;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
@@ -180,6 +180,8 @@ pub struct Memory {
     pub config: ConfigMemory,
     /// The change of version that is wanted or under way.
     pub upgrade: UpgradeMemory,
+    /// What is remembered of a suspension.
+    pub suspension: SuspensionMemory,
     /// Volumes that grow.
     pub growth: GrowthMemory,
     /// Since when all frontends are there while other members are missing.

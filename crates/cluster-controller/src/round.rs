@@ -15,6 +15,7 @@ mod scaling;
 mod storage;
 mod suspension;
 mod sweep;
+mod switches;
 mod upgrade;
 mod volumes;
 mod workers;
@@ -29,6 +30,7 @@ pub use config::ConfigMemory;
 pub use operation::OperationMemory;
 pub use rolling::RollMemory;
 pub use scaling::ScaleMemory;
+pub use suspension::SuspensionMemory;
 pub use upgrade::UpgradeMemory;
 
 use controller_kit::events::{Happening, Severity};
@@ -76,6 +78,8 @@ pub struct Round<'a> {
     claim_objects: BTreeMap<String, Arc<PersistentVolumeClaim>>,
     /// What sets are built with.
     laid: storage::Laid,
+    /// The master's switches, once they were asked for.
+    switches: Option<doris_safety::Switches>,
     /// What was found so far.
     pub facts: Facts,
 }
@@ -95,6 +99,7 @@ impl<'a> Round<'a> {
             configurations: Configurations::new(),
             claim_objects: BTreeMap::new(),
             laid: storage::Laid::default(),
+            switches: None,
             facts: Facts::default(),
         }
     }

@@ -238,6 +238,19 @@ pub struct Switches {
     pub colocate_balance_off: bool,
 }
 
+impl Switches {
+    /// Keeps Doris from copying tablets.
+    pub const SCHEDULER: &'static str = "disable_tablet_scheduler";
+    /// Keeps Doris from evening tablets out.
+    pub const BALANCE: &'static str = "disable_balance";
+    /// The same for tables that lie bucket by bucket on the same backends.
+    pub const COLOCATE_BALANCE: &'static str = "disable_colocate_balance";
+    /// Both balances.
+    pub const OF_BALANCE: [&'static str; 2] = [Self::BALANCE, Self::COLOCATE_BALANCE];
+    /// All of them.
+    pub const ALL: [&'static str; 3] = [Self::SCHEDULER, Self::BALANCE, Self::COLOCATE_BALANCE];
+}
+
 /// What is known of the frontends' metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {

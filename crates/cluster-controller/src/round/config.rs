@@ -28,9 +28,6 @@ const OWNERS: [Component; 4] = [Component::Fe, Component::Be, Component::Cn, Com
 /// What the operator itself writes into files, whatever Doris says of it.
 const OWNED: [&str; 2] = ["storage_root_path", "be_node_role"];
 
-/// Switches that operations set and take back: meanwhile nobody else switches them off.
-const SWITCHES: [&str; 3] = ["disable_balance", "disable_colocate_balance", "disable_tablet_scheduler"];
-
 /// A changed ConfigMap may reach a node so much later, and a process may have started with the former one.
 const FILE_LAG: SignedDuration = SignedDuration::from_mins(2);
 

@@ -2,7 +2,7 @@
 
 use controller_kit::lease::Fence;
 use doris_api::{Component, names};
-use doris_client::{Backend, BackendChange, FrontendSetting, MemberAddress, Session, http};
+use doris_client::{Backend, BackendChange, MemberAddress, Session, http};
 
 use super::Round;
 use crate::act::{accounts, pods};
@@ -56,16 +56,6 @@ impl Round<'_> {
         let sizes = http::wal_sizes(self.ctx.transport.as_ref(), master.target.http, &account, &[backend]).await.ok()?;
         Some(sizes.iter().map(|(_, size)| *size).sum())
     }
-}
-
-/// Whether a setting is on by what a frontend says.
-pub(super) fn is_on(settings: &[FrontendSetting], key: &str) -> bool {
-    settings.iter().any(|setting| setting.key == key && setting.value.eq_ignore_ascii_case("true"))
-}
-
-/// A switch as Doris writes it.
-pub(super) fn word(on: bool) -> &'static str {
-    if on { "true" } else { "false" }
 }
 
 /// Keeps loads, and queries too if asked for, away from a backend.

@@ -1,5 +1,6 @@
 //! Suspending a cluster and resuming it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use controller_kit::clock::whole_seconds;
@@ -7,13 +8,15 @@ use controller_kit::lease::Fence;
 use doris_api::cluster::OperationStatus;
 use doris_api::conditions::reason;
 use doris_api::{Component, names};
-use doris_client::Session;
+use doris_client::{Session, survey};
+use doris_safety::{CacheLag, Step as SafetyStep, Switches, check};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
 
 use super::Round;
-use super::member::{is_on, word};
 use super::operation::Kind;
-use super::rolling::short;
+use super::refusal::sentences;
+use super::rolling::{short, to_be_taken};
 use crate::act::accounts::UserPasswords;
 use crate::act::children::wanted_replicas;
 use crate::act::identity::Stored;
@@ -22,13 +25,31 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::observe::doris::Doris;
 use crate::plan::suspension::{Direction, Scene, Set, Step, plan};
+use crate::safety::Said;
 use crate::view::MemberPod;
 
 const SUSPEND: Kind = Kind { name: "Suspend", reason: reason::SUSPENDING, done_to_target: "is suspended" };
 const RESUME: Kind = Kind { name: "Resume", reason: reason::RESUMING, done_to_target: "is resumed" };
 
 /// Settings that keep Doris from copying tablets while backends are not all there.
-const HOLDS: [&str; 2] = ["disable_tablet_scheduler", "disable_balance"];
+const HOLDS: [&str; 2] = [Switches::SCHEDULER, Switches::BALANCE];
+
+/// Between two looks at what refuses a suspension.
+const AGAIN: Duration = Duration::from_secs(20);
+
+/// What is remembered of a suspension between two rounds. It only spares work.
+#[derive(Debug, Default)]
+pub struct SuspensionMemory {
+    refused: Option<Refused>,
+}
+
+/// What the rules said last, and under which spec and annotations.
+#[derive(Debug)]
+struct Refused {
+    at: Instant,
+    under: (Option<i64>, BTreeMap<String, String>),
+    sentence: String,
+}
 
 /// What Doris tells, as far as it can be asked.
 #[derive(Default)]
@@ -76,13 +97,65 @@ impl Round<'_> {
         let (serving, silent) = self.frontends_by_serving();
         let step = plan(&self.scene(is_founded, &sets, &serving, &silent, &asked));
         tracing::debug!(cluster = self.key.name, ?step, "suspension");
-        self.carry_suspension_out(step, session.as_mut(), &asked).await?;
+        if step == Step::Begin(Direction::Down)
+            && let Some(mut asking) = session.take()
+        {
+            let may = self.may_suspend(&mut asking).await?;
+            if !may {
+                asking.close().await;
+                return Ok(false);
+            }
+            session = Some(asking);
+        }
+        self.carry_suspension_out(step, doris.as_ref(), session.as_mut(), &asked).await?;
         if let Some(session) = session {
             session.close().await;
         }
         self.tell_of_volumes();
         self.tell_of_pods();
         Ok(true)
+    }
+
+    /// Asks the safety rules before the first member stops. Without a master nothing runs that a stop would break.
+    async fn may_suspend(&mut self, session: &mut Session) -> Result<bool, Error> {
+        let (name, now, under) = (self.key.name.clone(), self.ctx.clock.instant(), self.asked_under());
+        let lately = self.memory.suspension.refused.as_ref();
+        if let Some(known) = lately.filter(|known| known.under == under && now.duration_since(known.at) < AGAIN) {
+            let sentence = known.sentence.clone();
+            self.wait(reason::BLOCKED, sentence);
+            return Ok(false);
+        }
+        let failed = |source| Error::Doris { what: "reading what the safety rules look at", source };
+        let step = SafetyStep::Suspend;
+        let mut observed = survey::for_step(session, &step, None, &self.roles()).await.map_err(failed)?;
+        // It is taken with the first step, and looked at before each one.
+        (observed.lease, observed.cache) = (Some(to_be_taken()), Some(CacheLag::default()));
+        let generation = self.cluster.metadata.generation.unwrap_or_default();
+        let said = Said::of(self.cluster, format!("{} of generation {generation}", SUSPEND.name), self.ctx.clock.now());
+        match check(&observed, &step, &said.terms()) {
+            Ok(passed) => {
+                self.memory.suspension.refused = None;
+                let recorded = self.overrides_are_recorded(&passed).await;
+                if recorded {
+                    self.tell_leave();
+                } else {
+                    self.wait(SUSPEND.reason, format!("{name} is suspended once the override is on record"));
+                }
+                Ok(recorded)
+            }
+            Err(refusal) => {
+                let what = format!("{name} is not suspended");
+                self.tell_refusal(&what, &refusal).await;
+                let mut sentence = format!("{what}: {}", sentences(&refusal.blocked));
+                for mistake in &said.mistaken {
+                    sentence.push_str("; ");
+                    sentence.push_str(mistake);
+                }
+                self.wait(reason::BLOCKED, sentence.clone());
+                self.memory.suspension.refused = Some(Refused { at: now, under, sentence });
+                Ok(false)
+            }
+        }
     }
 
     fn suspended_sets(&self, identity: &Identity) -> Vec<Set> {
@@ -142,12 +215,9 @@ impl Round<'_> {
             self.memory.master_journal = doris.journal_of(&master).map(|id| (master, id));
             return Ok(asked);
         }
-        let mut held = true;
-        for key in HOLDS {
-            let failed = |source| Error::Doris { what: "reading the settings of the master", source };
-            let settings = session.frontend_settings(key).await.map_err(failed)?;
-            held &= is_on(&settings, key) || self.is_specified(key);
-        }
+        let switches = self.switches(session).await?;
+        let is_held = |(key, on): (&str, bool)| on || self.is_specified(key);
+        let held = HOLDS.into_iter().zip([switches.scheduler_off, switches.balance_off]).all(is_held);
         // What the user keeps off anyhow is neither held nor let go.
         asked.held = HOLDS.iter().any(|key| !self.is_specified(key)).then_some(held);
         let is_back = |host: &&String| doris.backends.iter().any(|row| row.host == **host && row.alive && row.has_reported_since_start());
@@ -155,7 +225,13 @@ impl Round<'_> {
         Ok(asked)
     }
 
-    async fn carry_suspension_out(&mut self, step: Step, session: Option<&mut Session>, asked: &Asked) -> Result<(), Error> {
+    async fn carry_suspension_out(
+        &mut self,
+        step: Step,
+        doris: Option<&Doris>,
+        session: Option<&mut Session>,
+        asked: &Asked,
+    ) -> Result<(), Error> {
         let kind = if self.cluster.spec.suspend { SUSPEND } else { RESUME };
         if let Some(sentence) = words(&step) {
             self.wait(kind.reason, sentence.clone());
@@ -163,8 +239,14 @@ impl Round<'_> {
                 self.decide(Some(OperationStatus { step: sentence, ..operation }));
             }
         }
+        // Whoever was master in between, or is next, must not have it in its memory either.
+        let is_let_go = step != Step::Done || self.is_let_go_everywhere(kind, doris).await?;
         match step {
             Step::Begin(direction) => return self.begin_suspension(direction).await,
+            Step::Done if !is_let_go => {
+                self.wait(kind.reason, format!("{} {}", self.key.name, kind.done_to_target));
+                return Ok(());
+            }
             Step::Done => {
                 if !asked.missing.is_empty() {
                     tracing::warn!(cluster = self.key.name, missing = asked.missing.join(", "), "resumed without these backends");
@@ -186,8 +268,8 @@ impl Round<'_> {
             (Step::Silence, _) => self.serve_all(false, &fence).await,
             (Step::Serve, _) => self.serve_all(true, &fence).await,
             (Step::Resize(component, replicas), _) => self.resize(component, replicas, &fence).await,
-            (Step::Hold, Some(session)) => self.set_holds(session, true, &fence).await,
-            (Step::Release, Some(session)) => self.set_holds(session, false, &fence).await,
+            (Step::Hold, Some(session)) => self.hold(session, &fence).await,
+            (Step::Release, _) => self.is_let_go_everywhere(kind, doris).await.map(drop),
             _ => Ok(()),
         }
     }
@@ -230,20 +312,22 @@ impl Round<'_> {
         sets::resize(self.ctx, self.key, &name, &view, replicas).await
     }
 
-    async fn set_holds(&mut self, session: &mut Session, on: bool, fence: &Fence) -> Result<(), Error> {
+    async fn hold(&mut self, session: &mut Session, fence: &Fence) -> Result<(), Error> {
         for key in HOLDS {
             if !self.may_speak(fence).await {
                 return Ok(());
             }
-            let failed = |source| Error::Doris { what: "switching the balance of tablets", source };
-            if on {
-                session.set_frontend_setting(key, "true").await.map_err(failed)?;
-            } else {
-                // Whoever was master in between has it in its memory as well.
-                session.set_all_frontends_setting(key, word(self.is_specified(key))).await.map_err(failed)?;
-            }
+            self.switch_at_master(session, key, true).await?;
         }
         Ok(())
+    }
+
+    /// Lets every frontend that is alive move tablets again; whether each of them does already. The others forgot it.
+    async fn is_let_go_everywhere(&mut self, kind: Kind, doris: Option<&Doris>) -> Result<bool, Error> {
+        let Some(doris) = doris.filter(|_| !self.cluster.spec.suspend) else { return Ok(true) };
+        let alive: Vec<String> = doris.frontends.iter().filter(|row| row.alive).map(|row| row.host.clone()).collect();
+        let name = self.key.name.clone();
+        self.take_switches_back(kind, &name, &HOLDS, &alive).await
     }
 }
 

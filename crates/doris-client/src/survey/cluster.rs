@@ -56,9 +56,9 @@ pub async fn switches(session: &mut Session) -> Result<Switches, Error> {
             .ok_or_else(|| crate::table::malformed("ADMIN SHOW FRONTEND CONFIG", format!("no {key}")))
     };
     Ok(Switches {
-        scheduler_off: is_on("disable_tablet_scheduler")?,
-        balance_off: is_on("disable_balance")?,
-        colocate_balance_off: is_on("disable_colocate_balance")?,
+        scheduler_off: is_on(Switches::SCHEDULER)?,
+        balance_off: is_on(Switches::BALANCE)?,
+        colocate_balance_off: is_on(Switches::COLOCATE_BALANCE)?,
     })
 }
 

@@ -207,7 +207,7 @@ fn colocate(observed: &Observed, rest: &Rest<'_>) -> Vec<Blocked> {
         blocked.push(refusal(&group.name, sentence));
     }
     if switches.colocate_balance_off && !groups.is_empty() {
-        blocked.push(switch_refusal("disable_colocate_balance", "tablets of colocated tables are not moved"));
+        blocked.push(switch_refusal(Switches::COLOCATE_BALANCE, "tablets of colocated tables are not moved"));
     }
     blocked
 }
@@ -218,10 +218,10 @@ fn switched_off(observed: &Observed) -> Vec<Blocked> {
     };
     let mut blocked = Vec::new();
     if scheduler_off {
-        blocked.push(switch_refusal("disable_tablet_scheduler", "no tablet is moved"));
+        blocked.push(switch_refusal(Switches::SCHEDULER, "no tablet is moved"));
     }
     if balance_off {
-        blocked.push(switch_refusal("disable_balance", "tablets are not spread over the backends that stay"));
+        blocked.push(switch_refusal(Switches::BALANCE, "tablets are not spread over the backends that stay"));
     }
     blocked
 }

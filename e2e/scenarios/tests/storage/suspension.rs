@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use doris_api::DorisCluster;
 use doris_sim::{MemberFacts, MemberKind};
 use k8s_openapi::api::apps::v1::StatefulSet;
@@ -174,4 +176,76 @@ async fn a_cluster_that_is_made_suspended_founds_when_it_is_resumed() {
     assert_eq!(pods(&lab).await, 0);
     becomes(&lab, &basic("2.1.7")).await;
     assert_eq!(lab.founded_ids("demo").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn members_stop_once_a_backup_is_done() {
+    let spec = hasty(basic("2.1.7"));
+    let (lab, _controller) = ready(&spec).await;
+    lab.stalled_backup().await;
+    lab.apply(&cluster("demo", suspended(spec.clone()))).await.expect("the spec is accepted");
+    let is_blocked = |seen: &DorisCluster| condition(seen, "Ready").is_some_and(|(_, reason, _)| reason == "Blocked");
+    let seen = lab.until("it is blocked", "demo", LONG, is_blocked).await;
+    let (_, _, message) = condition(&seen, "Ready").expect("a condition");
+    assert!(message.contains("demo is not suspended: BackupIdle: backup nightly of database stock"), "{message}");
+    tokio::time::sleep(Duration::from_mins(3)).await;
+    assert_eq!(lab.world.backend_stops().len(), 0);
+    lab.jobs_go_on();
+    lab.until("suspended", "demo", LONG, is_suspended).await;
+    assert_eq!(lab.world.snapshot_jobs().pop().map(|job| job.state), Some("FINISHED"));
+    becomes(&lab, &spec).await;
+    assert_eq!(lab.broken_rules(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_override_gives_a_backup_up_for_a_suspension() {
+    let spec = hasty(basic("2.1.7"));
+    let (lab, _controller) = ready(&spec).await;
+    lab.stalled_backup().await;
+    let mut wanted = cluster("demo", suspended(spec.clone()));
+    wanted.metadata.annotations = Some([("override.doris-operator.dev/BackupIdle".to_owned(), "2026-06-01T04:00:00Z".to_owned())].into());
+    lab.apply(&wanted).await.expect("the annotation is accepted");
+    let seen = lab.until("suspended", "demo", LONG, is_suspended).await;
+    let used = seen.status.map(|status| status.overrides).unwrap_or_default();
+    assert!(matches!(used.as_slice(), [one] if one.rule == "BackupIdle" && one.step.ends_with("Suspend")), "{used:?}");
+    assert_eq!(lab.broken_rules(), Vec::<String>::new());
+}
+
+/// Every process whose memory says that tablets are not to be moved.
+fn held(lab: &Lab) -> Vec<String> {
+    let switches = ["disable_tablet_scheduler", "disable_balance"];
+    let on = lab.world.live_settings().into_iter().filter(|setting| switches.contains(&setting.key.as_str()) && setting.value == "true");
+    on.map(|setting| format!("{} of {}", setting.key, setting.fqdn)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_frontend_keeps_a_hold_in_its_memory_whoever_was_master() {
+    for version in VERSIONS {
+        let spec = hasty(basic(version));
+        let (lab, _controller) = ready(&spec).await;
+        suspend(&lab, &spec).await;
+        lab.apply(&cluster("demo", spec.clone())).await.expect("the spec is accepted");
+        let is_held = || async { if held(&lab).len() == 2 { Ok(()) } else { Err(format!("{:?}", held(&lab))) } };
+        lab.eventually("the master holds", LONG, is_held).await;
+        // A frontend that is not master has it in its memory too, as one that led before and was healed would.
+        let master = lab.master_pod("demo").expect("one master");
+        let other = ["demo-fe-0", "demo-fe-1", "demo-fe-2"].into_iter().find(|pod| *pod != master).expect("another one");
+        set_at(&lab, other, "disable_balance").await;
+        lab.api::<Pod>().delete(&master, &kube::api::DeleteParams::default()).await.expect("the pod is deleted");
+        lab.until("Ready", "demo", LONG, is_ready).await;
+        assert_eq!(held(&lab), Vec::<String>::new(), "{version}");
+        assert_eq!(lab.broken_rules(), Vec::<String>::new(), "{version}");
+    }
+}
+
+/// Switches something on in the memory of one frontend.
+async fn set_at(lab: &Lab, pod: &str, key: &str) {
+    let password = lab.secret("demo-identity", "root.applied").await.expect("root's password");
+    let address = lab.nodes.address("default", pod).expect("it runs");
+    let request = http::Request::get(format!("/api/_set_config?{key}=true"))
+        .header("authorization", format!("Basic {}", STANDARD.encode(format!("root:{password}"))))
+        .body(bytes::Bytes::new())
+        .expect("a good request");
+    let answer = lab.world.http(std::net::IpAddr::from([10, 9, 9, 9]), address.into(), 8030, request).await.expect("an answer");
+    assert!(String::from_utf8_lossy(answer.body()).contains(key), "{answer:?}");
 }

@@ -47,3 +47,21 @@ async fn switches_that_nobody_wants_are_taken_back_by_the_next_controller() {
     let _controller = lab.start_controller();
     lab.eventually("it is taken back", LONG, || async { if held(&lab).is_empty() { Ok(()) } else { Err("it is on".to_owned()) } }).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_master_is_asked_for_its_switches_once_a_round() {
+    let spec = hasty(basic("2.1.7"));
+    let (lab, _controller) = ready(&spec).await;
+    apply(&lab, at(&spec, "3.0.3")).await;
+    until_phase(&lab, "be", 1).await;
+    let mut paused = at(&spec, "3.0.3");
+    paused["update"]["paused"] = serde_json::json!(true);
+    apply(&lab, paused).await;
+    tokio::time::sleep(std::time::Duration::from_mins(3)).await;
+    let before = lab.faults.statements().len();
+    tokio::time::sleep(std::time::Duration::from_mins(3)).await;
+    let statements = lab.faults.statements().split_off(before);
+    let asked = |what: &str| statements.iter().filter(|(_, text)| text.contains(what)).count();
+    let (rounds, switches) = (asked("SHOW BACKENDS"), asked("LIKE 'disable%'"));
+    assert!(rounds > 3 && switches > 0 && switches <= rounds, "{switches} times in {rounds} rounds");
+}

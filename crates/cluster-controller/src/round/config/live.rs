@@ -6,11 +6,12 @@ use std::time::Duration;
 use controller_kit::events::Severity;
 use doris_api::Component;
 use doris_api::conditions::reason;
+use doris_safety::Switches;
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
 use super::process::{Setting, Target};
-use super::{Checked, Demand, FILE_LAG, KeyFacts, OWNERS, PERIOD, RETRY, Refusal, SWITCHES, Why, is_fixed};
+use super::{Checked, Demand, FILE_LAG, KeyFacts, OWNERS, PERIOD, RETRY, Refusal, Why, is_fixed};
 use crate::observe::doris::Doris;
 use crate::plan::config::{Class, fits, same};
 use crate::round::Round;
@@ -298,9 +299,9 @@ impl Round<'_> {
     }
 }
 
-/// An operation has set it, and takes it back at its end.
+/// An operation has set it, and takes it back at its end: meanwhile nobody else switches it off.
 fn is_held_by_operation(is_under_work: bool, key: &str, value: &str) -> bool {
-    is_under_work && SWITCHES.contains(&key) && !same("boolean", "true", value)
+    is_under_work && Switches::ALL.contains(&key) && !same("boolean", "true", value)
 }
 
 async fn within<T>(asking: impl Future<Output = Result<T, String>>) -> Result<T, String> {

@@ -5,10 +5,10 @@ use doris_api::cluster::OperationStatus;
 use doris_api::conditions::reason;
 use doris_api::ports;
 use doris_client::{MemberAddress, Session};
+use doris_safety::Switches;
 
 use super::super::Round;
-use super::super::member::{give_work_again, keep_work_away, word};
-use super::gather::SCHEDULER;
+use super::super::member::{give_work_again, keep_work_away};
 use super::words;
 use crate::error::Error;
 use crate::observe::doris::Doris;
@@ -111,10 +111,7 @@ impl Round<'_> {
             return Ok(());
         }
         self.memory.roll.unhealthy = None;
-        session
-            .set_frontend_setting(SCHEDULER, word(on))
-            .await
-            .map_err(|source| Error::Doris { what: "switching the tablet scheduler", source })
+        self.switch_at_master(session, Switches::SCHEDULER, on).await
     }
 
     async fn serve(&mut self, member: Option<&Member>, serving: bool, fence: &Fence) -> Result<(), Error> {

@@ -15,9 +15,6 @@ use crate::observe::doris::Doris;
 use crate::plan::rolling::{Health, Member, Pod, Record, Switch};
 use crate::view::MemberPod;
 
-/// Setting that keeps Doris from copying tablets.
-pub(super) const SCHEDULER: &str = "disable_tablet_scheduler";
-
 /// Between two walks over every tablet.
 const HEALTH_PACE: Duration = Duration::from_secs(20);
 
@@ -158,8 +155,7 @@ impl Round<'_> {
         if !has_work && is_known_clean {
             return Ok(Health::default());
         }
-        let failed = |source| Error::Doris { what: "reading the switches of the tablet scheduler", source };
-        let switches = survey::switches(session).await.map_err(failed)?;
+        let switches = self.switches(session).await?;
         self.memory.upgrade.see_switches(switches);
         let hold = switches.scheduler_off;
         self.memory.roll.clean_master = if has_work || hold { None } else { doris.master().map(str::to_owned) };

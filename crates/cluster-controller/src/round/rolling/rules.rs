@@ -312,7 +312,7 @@ fn unhealthy(all: &[doris_safety::Unhealthy]) -> BTreeSet<u64> {
 }
 
 /// Before a member is written down the Lease need not be held: it is taken then, and looked at before the pod goes.
-fn to_be_taken() -> Lease {
+pub(in crate::round) fn to_be_taken() -> Lease {
     let token = Token { uid: String::new(), transitions: 0 };
     Lease {
         identity: "us".to_owned(),
