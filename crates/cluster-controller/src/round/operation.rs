@@ -13,11 +13,19 @@ use crate::error::Error;
 
 /// Name of the operation that restarts members for a changed spec.
 pub(super) const ROLLING: &str = "RollingRestart";
+/// What it is called while it leads to another version.
+pub(super) const UPGRADE: &str = "Upgrade";
 
 /// A roll or a scale in with no member under work is at a safe point, whatever holds it there: another
 /// operation may begin, and this one goes on behind it.
 pub(super) fn is_between_members(operation: &OperationStatus) -> bool {
     [ROLLING, super::scaling::KIND.name].contains(&operation.kind.as_str()) && operation.member.is_none()
+}
+
+/// An upgrade between two members rests as well, but not for everybody: only what heals a member, or takes away one that
+/// does not work, may come between. Without that it would wait for ever for the very member.
+pub(super) fn may_be_helped(operation: &OperationStatus) -> bool {
+    is_between_members(operation) || operation.kind == UPGRADE && operation.member.is_none()
 }
 
 /// What is remembered of an operation between two rounds.
@@ -41,7 +49,7 @@ pub(super) struct Kind {
 }
 
 /// Operations that restart members one at a time: one goes over into the other without losing the member under work.
-const RESTARTS: [&str; 2] = ["RollingRestart", "Upgrade"];
+const RESTARTS: [&str; 2] = [ROLLING, UPGRADE];
 
 impl Kind {
     /// Whether an operation of that name is one of this kind.

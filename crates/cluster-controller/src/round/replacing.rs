@@ -17,7 +17,7 @@ use kube::api::ListParams;
 use tokio::time::Instant;
 
 use super::Round;
-use super::operation::is_between_members;
+use super::operation::may_be_helped;
 use crate::error::Error;
 use crate::observe::doris::Doris;
 use crate::observe::pods::{Place, members};
@@ -114,7 +114,7 @@ impl Round<'_> {
     /// Whoever is registered anew in the place of a former member holds the Lease until it has joined.
     pub(super) async fn hold_for_replacement(&mut self, pod: &str) -> Result<Option<Fence>, Error> {
         let under_way = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
-        if let Some(busy) = under_way.filter(|busy| busy.target != pod && !is_between_members(busy)) {
+        if let Some(busy) = under_way.filter(|busy| busy.target != pod && !may_be_helped(busy)) {
             let message = format!("{pod} lost its metadata and is replaced once {} of {} is done", busy.kind, busy.target);
             self.wait(reason::REPLACING, message);
             return Ok(None);

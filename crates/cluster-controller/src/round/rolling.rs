@@ -8,13 +8,15 @@ use controller_kit::clock::whole_seconds;
 use doris_api::cluster::{MemberUnderWork, OperationStatus, UpdateStrategy};
 use doris_api::conditions::reason;
 use doris_client::Session;
-use doris_safety::write_baseline;
+use doris_safety::{Switches, write_baseline};
 use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
+pub(super) use rules::to_be_taken;
+
 use super::Round;
-use super::operation::{Kind, ROLLING};
+use super::operation::{self, Kind, ROLLING};
 use super::storage::ADD_DISK;
 use crate::error::Error;
 use crate::observe::doris::Doris;
@@ -23,7 +25,7 @@ use crate::plan::rolling::{Limits, Member, Order, Record, Scene, Step, plan};
 /// What this operation is called.
 const KIND: Kind = Kind { name: ROLLING, reason: reason::RESTARTING, done_to_target: "is restarted" };
 /// What it is called while it leads to another version.
-const UPGRADE: Kind = Kind { name: "Upgrade", reason: reason::UPGRADING, done_to_target: "is upgraded" };
+const UPGRADE: Kind = Kind { name: operation::UPGRADE, reason: reason::UPGRADING, done_to_target: "is upgraded" };
 
 /// What is remembered of a roll between two rounds. It only spares work.
 #[derive(Debug, Default)]
@@ -80,7 +82,7 @@ impl Round<'_> {
             record: record.as_ref(),
             health,
             let_go: record.as_ref().is_some_and(|record| self.is_let_go(&record.uid)),
-            hold_is_specified: self.is_specified(gather::SCHEDULER),
+            hold_is_specified: self.is_specified(Switches::SCHEDULER),
             limits: &limits,
             now: self.ctx.clock.now(),
         };

@@ -10,6 +10,7 @@ mod volumes;
 use std::collections::{BTreeMap, VecDeque};
 
 use doris_api::Component;
+use doris_api::cluster::OperationStatus;
 use doris_api::conditions::reason;
 use doris_client::Session;
 use jiff::SignedDuration;
@@ -18,11 +19,11 @@ use tokio::time::Instant;
 pub(super) use volumes::ClaimView;
 
 use super::Round;
-use super::operation::Kind;
+use super::operation::{Kind, UPGRADE, may_be_helped};
 use crate::act::identity::Stored;
 use crate::error::Error;
 use crate::observe::doris::Doris;
-use crate::plan::scaling::{Admission, Focus, Limits, Record, Scene, plan};
+use crate::plan::scaling::{Admission, Focus, Leaver, Limits, Record, Scene, plan};
 
 /// What this operation is called.
 pub(super) const KIND: Kind = Kind { name: "ScaleIn", reason: reason::SCALING, done_to_target: "leaves" };
@@ -65,12 +66,8 @@ impl Round<'_> {
             self.memory.scaling = ScaleMemory::default();
             return Ok(());
         }
-        if let Some(other) = self.other_operation(KIND) {
-            let names: Vec<&str> = leavers.iter().map(|leaver| leaver.pod.as_str()).collect();
-            if !names.is_empty() {
-                let (names, verb) = (names.join(", "), if names.len() == 1 { "leaves" } else { "leave" });
-                self.wait(reason::SCALING, format!("{names} {verb} once {} of {} is done", other.kind, other.target));
-            }
+        if let Some(other) = self.other_operation(KIND).filter(|other| !(may_be_helped(other) && leavers.iter().all(Leaver::is_down))) {
+            self.wait_for_others(&other, &leavers);
             return Ok(());
         }
         self.ask_leavers(doris, session, &mut leavers).await?;
@@ -100,6 +97,24 @@ impl Round<'_> {
         tracing::debug!(cluster = self.key.name, step = ?outcome.step, "scale in");
         let act = carry::Act { doris, stored, leavers: &leavers, record: record.as_ref(), progress: &progress };
         self.carry_out_scale_in(session, &act, outcome, operation, blocked).await
+    }
+
+    /// Nobody leaves while another operation works on the cluster: who waits, for what, and what that waits for.
+    fn wait_for_others(&mut self, other: &OperationStatus, leavers: &[Leaver]) {
+        let names: Vec<&str> = leavers.iter().map(|leaver| leaver.pod.as_str()).collect();
+        if names.is_empty() {
+            return;
+        }
+        let (names, verb) = (names.join(", "), if names.len() == 1 { "leaves" } else { "leave" });
+        let begin = match self.upgrade_under_way().map(|upgrade| upgrade.to.clone()).filter(|_| other.kind == UPGRADE) {
+            Some(to) => format!(
+                "{names} {verb} once the upgrade to {to} is done, for until then tablets stay where they are; before that only members leave \
+                 that do not work"
+            ),
+            None => format!("{names} {verb} once {} of {} is done", other.kind, other.target),
+        };
+        let step = if other.step.is_empty() { String::new() } else { format!("; it is at this: {}", other.step) };
+        self.wait(reason::SCALING, format!("{begin}{step}"));
     }
 
     fn scale_limits(&self) -> Limits {

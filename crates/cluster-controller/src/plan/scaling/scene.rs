@@ -86,6 +86,11 @@ pub struct Leaver {
 }
 
 impl Leaver {
+    /// It does nothing for anybody: Doris does not know it, or hears nothing of it.
+    pub fn is_down(&self) -> bool {
+        self.row.as_ref().is_none_or(|row| !row.alive)
+    }
+
     /// Neither pod nor a set that would make one.
     pub fn has_no_pod(&self) -> bool {
         self.present.is_none() && !self.slot

@@ -9,7 +9,7 @@ use doris_api::Component;
 use doris_api::rules::SafetyRule;
 use doris_client::survey::{self, Found, FrontendPod};
 use doris_client::{FrontendRole, NodeRole, Session};
-use doris_safety::{CacheLag, Passed, Refusal, Step, applicable, check};
+use doris_safety::{CacheLag, Passed, Refusal, Step, Switches, applicable, check};
 use kube::ResourceExt as _;
 
 use super::super::Round;
@@ -40,6 +40,13 @@ impl Round<'_> {
     ) -> Result<Result<Passed, Refusal>, Error> {
         let failed = |source| Error::Doris { what: "reading what the safety rules look at", source };
         let mut observed = survey::for_step(session, step, None, &self.known_roles(doris)).await.map_err(failed)?;
+        // The balance is off for an upgrade of ours, and what is emptied beside one does not run: it is not evened out but copied.
+        if self.upgrade_under_way().is_some()
+            && !self.is_specified(Switches::BALANCE)
+            && let Some(switches) = &mut observed.switches
+        {
+            switches.balance_off = false;
+        }
         let rules = applicable(step);
         if rules.contains(&SafetyRule::FeQuorum) || rules.contains(&SafetyRule::MasterLast) {
             let frontends = session.frontends().await.map_err(failed)?;
