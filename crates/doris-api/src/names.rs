@@ -37,6 +37,8 @@ pub const TUNE_CONTAINER: &str = "tune-node";
 pub const GATE_EPOCH: &str = "epoch";
 /// Key of a [`GATE_VOLUME`] file: the expected cluster id.
 pub const GATE_CLUSTER_ID: &str = "cluster-id";
+/// Key of a [`GATE_VOLUME`] file: the version that the upgrade under way left, whose metadata is kept in a copy until it is through.
+pub const GATE_UPGRADE_FROM: &str = "upgrade-from";
 /// Key in the Secret [`identity`] and file in its volume: the hash that a founder gives root.
 pub const INITIAL_ROOT_KEY: &str = "initial-root-password";
 

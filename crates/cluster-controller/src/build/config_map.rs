@@ -55,6 +55,9 @@ pub fn gate(context: &Context<'_>) -> ConfigMap {
     if let Some(cluster_id) = &context.identity.cluster_id {
         data.insert(names::GATE_CLUSTER_ID.to_owned(), format!("{cluster_id}\n"));
     }
+    if let Some(upgrade) = context.identity.release.as_ref().and_then(|release| release.upgrade.as_ref()) {
+        data.insert(names::GATE_UPGRADE_FROM.to_owned(), format!("{}\n", upgrade.from));
+    }
     if !context.identity.had_data.is_empty() {
         data.insert(GATE_HAD_DATA.to_owned(), context.identity.had_data.join("\n") + "\n");
     }

@@ -8,6 +8,7 @@ look_at_expectations() {
     wanted_epoch=$(first_line "$gate/epoch")
     is_number "$wanted_epoch" || wanted_epoch=0
     wanted_cluster=$(first_line "$gate/cluster-id")
+    upgrade_from=$(first_line "$gate/upgrade-from")
     ticket=$(first_line "$operator/pod/ticket")
 }
 

@@ -147,6 +147,7 @@ inspect_frontend() {
     meta=$doris/fe/doris-meta
     mounted=false copy='' copy_note=''
     if is_mounted "$meta"; then mounted=true; fi
+    look_at_expectations
     look_at_metadata
     if $mounted; then
         copy_metadata

@@ -25,6 +25,13 @@ fn starts(pod: &mut Pod, image: &str, version: &str) {
     pod.set("COPY_RESERVE_KIB", "0");
 }
 
+/// Runs until the image is noted on the volume.
+fn runs(pod: &Pod, image: &str) {
+    let _running = pod.start("fe");
+    let noted = format!("image={image}\n");
+    pod.until("the note of the build", |pod| pod.read(&format!("{META}/.operator/build")).is_some_and(|text| text.starts_with(&noted)));
+}
+
 fn inspect(pod: &Pod) -> Inspection {
     assert_eq!(pod.start("inspect").wait(), Some(0), "{}", pod.message());
     Inspection::parse(&pod.message())
@@ -113,5 +120,70 @@ fn metadata_that_nothing_starts_on_is_not_copied() {
         starts(&mut pod, "doris:fe-3.0.3", "3.0.3");
         let seen = inspect(&pod);
         assert_eq!((seen.copy.as_str(), seen.copy_note.as_str()), ("", ""), "{shell:?}");
+    }
+}
+
+#[test]
+fn another_image_of_the_same_line_keeps_the_copy_of_the_line_before() {
+    for shell in shells() {
+        let mut pod = ran(&shell, Some(("doris:fe-2.1.7", "2.1.7")));
+        starts(&mut pod, "doris:fe-3.0.3", "3.0.3");
+        assert_eq!(inspect(&pod).copy, "2.1.7", "{shell:?}");
+        runs(&pod, "doris:fe-3.0.3");
+        // The upgrade broke half-way and is turned to another release of the line, or back and forth.
+        pod.write("opt/doris-operator/gate/upgrade-from", "2.1.7\n");
+        for (image, version) in [("doris:fe-3.0.4", "3.0.4"), ("doris:fe-2.1.7", "2.1.7")] {
+            starts(&mut pod, image, version);
+            let seen = inspect(&pod);
+            assert_eq!((seen.copy.as_str(), seen.copy_note.as_str()), ("2.1.7", ""), "{shell:?}: {version}");
+            runs(&pod, image);
+        }
+        assert_eq!(copy_of(&pod, "2.1.7"), (Some("old image".into()), Some("journal".into())));
+        pod.write(&format!("{META}/image/image.12"), "newer image");
+        starts(&mut pod, "doris:fe-3.0.4", "3.0.4");
+        let seen = inspect(&pod);
+        assert!(seen.copy == "2.1.7" && seen.copy_note.starts_with("made"), "{shell:?}: {seen:?}");
+        assert_eq!(copy_of(&pod, "2.1.7").0, Some("newer image".into()), "what 2.1.7 wrote since");
+    }
+}
+
+#[test]
+fn the_copy_of_the_version_that_an_upgrade_left_stays_beside_a_newer_one_until_it_is_through() {
+    for shell in shells() {
+        let mut pod = ran(&shell, Some(("doris:fe-3.0.3", "3.0.3")));
+        for file in ["image/image.12", "bdb/00000000.jdb"] {
+            pod.write(&format!("{META}/.pre-upgrade-2.1.7/{file}"), "older");
+        }
+        // An upgrade from 2.1.7 has been turned to 3.1 once a frontend of 3.0 had been master.
+        pod.write("opt/doris-operator/gate/upgrade-from", "2.1.7\n");
+        starts(&mut pod, "doris:fe-3.1.0", "3.1.0");
+        let seen = inspect(&pod);
+        assert!(seen.copy == "2.1.7" && seen.copy_note.starts_with("made"), "{shell:?}: {seen:?}");
+        assert_eq!(copy_of(&pod, "2.1.7").0, Some("older".into()));
+        assert_eq!(copy_of(&pod, "3.0.3").0, Some("old image".into()));
+        runs(&pod, "doris:fe-3.1.0");
+        // It is through, and the next one begins.
+        pod.write("opt/doris-operator/gate/upgrade-from", "3.1.0\n");
+        starts(&mut pod, "doris:fe-4.0.1", "4.0.1");
+        assert_eq!(inspect(&pod).copy, "3.1.0", "{shell:?}");
+        for gone in ["2.1.7", "3.0.3"] {
+            assert!(!pod.path(&format!("{META}/.pre-upgrade-{gone}")).exists(), "{shell:?}: {gone}");
+        }
+    }
+}
+
+#[test]
+fn a_copy_that_has_to_stay_makes_no_room_for_another_one() {
+    for shell in shells() {
+        let mut pod = ran(&shell, Some(("doris:fe-3.0.3", "3.0.3")));
+        for file in ["image/image.12", "bdb/00000000.jdb"] {
+            pod.write(&format!("{META}/.pre-upgrade-2.1.7/{file}"), "older");
+        }
+        pod.write("opt/doris-operator/gate/upgrade-from", "2.1.7\n");
+        starts(&mut pod, "doris:fe-3.1.0", "3.1.0");
+        pod.set("COPY_RESERVE_KIB", "99999999999999");
+        let seen = inspect(&pod);
+        assert!(seen.copy == "2.1.7" && seen.copy_note.starts_with("not made: the metadata takes "), "{shell:?}: {seen:?}");
+        assert_eq!(copy_of(&pod, "2.1.7").0, Some("older".into()));
     }
 }

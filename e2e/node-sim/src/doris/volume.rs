@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use doris_api::member::{BUILD_FILE, COPY_PREFIX, FE_META_DIR, Inspection, MARKER_FILE, Marker, env};
+use doris_api::member::{BUILD_FILE, COPY_PREFIX, FE_META_DIR, GATE_DIR, Inspection, MARKER_FILE, Marker, env};
+use doris_api::names::GATE_UPGRADE_FROM;
 use doris_sim::VolumeDir;
 
 use super::Doris;
@@ -86,20 +87,38 @@ fn copies(dir: &VolumeDir) -> BTreeSet<String> {
 /// What a frontend's journal wants free.
 const RESERVE: u64 = 1 << 30;
 
+/// Whether a build is of a newer line than the last one, or that cannot be told.
+fn is_newer_line(last: &str, next: &str) -> bool {
+    let line = |text: &str| text.parse::<doris_api::DorisVersion>().ok().map(|version| version.line());
+    matches!((line(last), line(next)), (None, _) | (_, None)) || line(next) > line(last)
+}
+
 /// What the inspection of a frontend does and tells: before another build starts on complete metadata, it is copied.
+/// The copy of the version that an upgrade under way left is kept beside it.
 pub(super) fn inspect_frontend(dir: &VolumeDir, launch: &Launch) -> Inspection {
-    let seen = inspect(dir).seen;
+    let from = launch.files.read(&format!("{GATE_DIR}/{GATE_UPGRADE_FROM}")).unwrap_or_default();
+    let from = from.lines().next().unwrap_or_default();
+    let told = || {
+        let seen = inspect(dir).seen;
+        let copy = copies(dir).into_iter().find(|copy| copy == from).unwrap_or(seen.copy);
+        Inspection { copy, ..seen }
+    };
+    let seen = told();
     let image = launch.env.get(env::IMAGE).map(String::as_str).unwrap_or_default();
     if image.is_empty() || !seen.is_complete() || value(dir, BUILD_FILE, "image") == image {
         return seen;
     }
     let last = value(dir, BUILD_FILE, "version");
+    // An upgrade that is turned to another release of its line, or back, has its copy already.
+    if copies(dir).contains(from) && last != from && !is_newer_line(&last, launch.env.get(env::VERSION).map_or("", String::as_str)) {
+        return seen;
+    }
     let last = if last.is_empty() { "unknown" } else { &last };
     let parts: Vec<String> = ["image", "bdb"].iter().flat_map(|part| dir.volume.files(&dir.join(part))).collect();
     let contents: Vec<(String, Vec<u8>)> =
         parts.into_iter().filter_map(|path| Some((path.clone(), dir.volume.read(&path).ok()?))).collect();
     let size = contents.iter().map(|(_, content)| content.len() as u64).sum::<u64>();
-    for old in copies(dir) {
+    for old in copies(dir).into_iter().filter(|old| old != from || old == last) {
         dir.volume.remove(&dir.join(&format!("{COPY_PREFIX}{old}")));
     }
     let own = dir.path.trim_matches('/');
@@ -110,7 +129,7 @@ pub(super) fn inspect_frontend(dir: &VolumeDir, launch: &Launch) -> Inspection {
         dir.volume.remove(&dir.join(&format!("{COPY_PREFIX}{last}")));
     }
     let note = if made { "made" } else { "not made: no room" };
-    Inspection { copy_note: note.to_owned(), ..inspect(dir).seen }
+    Inspection { copy_note: note.to_owned(), ..told() }
 }
 
 /// What the next start compares its own image with.

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
 use scenarios::lab::{basic, full};
 
-use crate::help::{all_run, apply, at, held, ready, templates, until_done, until_phase, upgrade, versions};
+use crate::help::{LONG, all_run, apply, at, held, ready, templates, until_done, until_phase, upgrade, versions};
 use crate::watch::{Restarts, hasty};
 
 #[tokio::test(start_paused = true)]
@@ -111,5 +111,27 @@ async fn after_3_0_wrote_the_metadata_4_0_waits_for_an_image_of_it_on_every_fron
     lab.api::<Pod>().delete(&second, &DeleteParams::default()).await.expect("the pod is deleted");
     until_done(&lab, generation).await;
     all_run(&lab, "4.0.1");
+    assert_eq!(lab.broken_rules(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_that_is_turned_to_another_release_keeps_the_copy_of_the_line_that_it_left() {
+    let spec = hasty(basic("2.1.7"));
+    let (lab, _controller) = ready(&spec).await;
+    apply(&lab, at(&spec, "3.0.3")).await;
+    lab.eventually("two frontends run it", LONG, || async {
+        let count = versions(&lab).iter().filter(|(pod, runs)| pod.starts_with("demo-fe-") && *runs == "3.0.3").count();
+        if count == 2 { Ok(()) } else { Err(format!("{count} do")) }
+    })
+    .await;
+    let generation = apply(&lab, at(&spec, "3.0.4")).await;
+    until_done(&lab, generation).await;
+    all_run(&lab, "3.0.4");
+    for pod in ["demo-fe-0", "demo-fe-1", "demo-fe-2"] {
+        let files = lab.disk(&format!("meta-{pod}")).await.expect("a volume").files("");
+        let copies: std::collections::BTreeSet<&str> =
+            files.iter().filter_map(|file| file.strip_prefix(".pre-upgrade-")?.split('/').next()).collect();
+        assert_eq!(copies, ["2.1.7"].into(), "{pod}");
+    }
     assert_eq!(lab.broken_rules(), Vec::<String>::new());
 }
