@@ -57,6 +57,8 @@ pub struct MemberPod {
     pub serving: bool,
     /// Why it does not run: the kubelet's or the scheduler's words.
     pub waiting: Option<String>,
+    /// No node takes it.
+    pub unscheduled: bool,
     /// Uid of the claim that holds its metadata or first storage root.
     pub claim_uid: Option<String>,
     /// The ticket annotation.
@@ -81,6 +83,11 @@ impl MemberPod {
             Ticket::Found { pod_uid, .. } | Ticket::Join { pod_uid, .. } | Ticket::BlankOk { pod_uid } => pod_uid,
         };
         (*uid == self.uid).then_some(ticket)
+    }
+
+    /// Its container cannot run, and not for lack of a node: another image may be what helps.
+    pub fn is_broken(&self) -> bool {
+        !self.running && !self.deleting && !self.unscheduled && self.waiting.is_some()
     }
 
     /// The incarnation under which this pod was let in, by founding or by joining.
@@ -135,6 +142,7 @@ pub(crate) mod fixtures {
             ended: None,
             serving: true,
             waiting: None,
+            unscheduled: false,
             claim_uid: Some(format!("claim-{ordinal}")),
             ticket: None,
             incarnation: None,
@@ -142,6 +150,27 @@ pub(crate) mod fixtures {
             inspected_this_run: true,
             was_ready: false,
             domain: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MemberPod;
+    use super::fixtures::waiting_pod;
+
+    #[test]
+    fn what_no_node_takes_is_not_broken() {
+        let stuck = MemberPod { running: false, waiting: Some("ErrImagePull: not found".into()), ..waiting_pod(0) };
+        assert!(stuck.is_broken());
+        let cases = [
+            ("no node", MemberPod { unscheduled: true, ..stuck.clone() }),
+            ("it runs", MemberPod { running: true, ..stuck.clone() }),
+            ("it goes", MemberPod { deleting: true, ..stuck.clone() }),
+            ("it begins", MemberPod { waiting: None, ..stuck.clone() }),
+        ];
+        for (name, pod) in cases {
+            assert!(!pod.is_broken(), "{name}");
         }
     }
 }

@@ -82,6 +82,7 @@ fn member(
         ended: main.and_then(ended),
         serving: pod.labels().get(labels::SERVING).is_some_and(|serving| serving == "true"),
         waiting: waiting(pod, main, inspect),
+        unscheduled: unscheduled(pod).is_some(),
         claim_uid: claim_uid(pod, claims),
         ticket: pod.annotations().get(TICKET_ANNOTATION).cloned(),
         incarnation: pod.annotations().get(INCARNATION_ANNOTATION).cloned(),

@@ -322,11 +322,9 @@ impl Round<'_> {
         Standing { is_done, is_down }
     }
 
-    /// Its container cannot run, and not for lack of a node.
+    /// Its container cannot run, and Doris hears nothing of it.
     fn cannot_run(&self, pod: &MemberPod) -> bool {
-        let is_unscheduled = |why: &String| why.starts_with("it is not scheduled");
-        let is_alive = self.facts.seen.known.get(&pod.fqdn).is_some_and(|known| known.alive);
-        !pod.running && !pod.deleting && !is_alive && pod.waiting.as_ref().is_some_and(|why| !is_unscheduled(why))
+        pod.is_broken() && !self.facts.seen.known.get(&pod.fqdn).is_some_and(|known| known.alive)
     }
 }
 

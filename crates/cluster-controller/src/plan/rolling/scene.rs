@@ -83,7 +83,8 @@ impl Member {
         self.load_off.on_everywhere && (record.keeps_queries || self.query_off.on_everywhere)
     }
 
-    /// It does not work, and its pod will not change that: a restart takes nothing away.
+    /// It does not work, and its pod will not change that: a restart takes nothing away. That no node takes the pod counts
+    /// as well, for the present template may ask for less.
     pub fn is_down(&self) -> bool {
         let cannot_run = self.pod.as_ref().is_some_and(|pod| !pod.leaving && !pod.running && pod.trouble.is_some());
         cannot_run && !self.alive
