@@ -23,6 +23,8 @@ pub(crate) enum Order {
 pub(crate) struct Faults {
     pub(crate) lost_nodes: BTreeMap<String, NodeLoss>,
     pub(crate) missing_images: BTreeSet<String>,
+    /// What an image's name stands for by now.
+    pub(crate) moved_tags: BTreeMap<String, String>,
     pub(crate) sync_delay: Option<Duration>,
     /// Why no volume grows, in the driver's words.
     pub(crate) resize_error: Option<String>,

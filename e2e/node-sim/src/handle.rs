@@ -144,6 +144,11 @@ impl NodeSim {
         }
     }
 
+    /// Lets a registry give another image for this name from now on, as when a tag is pushed anew; the same one ends that.
+    pub fn move_tag(&self, image: &str, to: &str) {
+        lock(&self.shared.faults).moved_tags.insert(image.to_owned(), to.to_owned());
+    }
+
     /// Lets mounted files change only after this time; `None` is the configured one.
     pub fn delay_sync(&self, delay: Option<Duration>) {
         lock(&self.shared.faults).sync_delay = delay;

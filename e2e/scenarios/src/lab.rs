@@ -3,6 +3,7 @@
 
 #![allow(clippy::panic, clippy::missing_panics_doc, reason = "a laboratory for tests tells of a failure by panicking")]
 
+mod backups;
 mod controller;
 mod examples;
 pub mod faults;

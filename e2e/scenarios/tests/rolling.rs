@@ -2,6 +2,8 @@
 
 #![allow(clippy::panic, reason = "tests tell of a failure by panicking")]
 
+#[path = "rolling/backups.rs"]
+mod backups;
 #[path = "rolling/changes.rs"]
 mod changes;
 #[path = "rolling/order.rs"]

@@ -4,6 +4,8 @@
 
 #[path = "scaling/backends.rs"]
 mod backends;
+#[path = "scaling/backups.rs"]
+mod backups;
 #[path = "scaling/cancel.rs"]
 mod cancel;
 #[path = "scaling/frontends.rs"]

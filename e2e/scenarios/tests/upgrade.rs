@@ -4,10 +4,16 @@
 
 #[path = "upgrade/back.rs"]
 mod back;
+#[path = "upgrade/beside.rs"]
+mod beside;
 #[path = "upgrade/help.rs"]
 mod help;
+#[path = "upgrade/jobs.rs"]
+mod jobs;
 #[path = "upgrade/order.rs"]
 mod order;
+#[path = "upgrade/overrides.rs"]
+mod overrides;
 #[path = "upgrade/preflight.rs"]
 mod preflight;
 #[path = "upgrade/refused.rs"]

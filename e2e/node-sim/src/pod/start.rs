@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{Pod, Volume};
+use k8s_openapi::api::core::v1::{Container, Pod, Volume};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
@@ -162,8 +162,10 @@ impl Kubelet {
         };
         let uid = self.uid.clone();
         let wall = self.shared.now();
+        let moved = lock(&self.shared.faults).moved_tags.clone();
         let slot = self.slot_mut(init, index);
         slot.files.replace(files);
+        let image = slot.spec.image.clone().map(|image| moved.get(&image).cloned().unwrap_or(image));
         let words = slot.spec.command.iter().flatten().chain(slot.spec.args.iter().flatten());
         let launch = Launch {
             restarts: slot.starts,
@@ -175,7 +177,7 @@ impl Kubelet {
             node: pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
             changed,
             pod: pod.clone(),
-            container: slot.spec.clone(),
+            container: Container { image, ..slot.spec.clone() },
         };
         slot.container_id = format!("node-sim://{uid}-{}-{}", slot.spec.name, slot.starts);
         slot.starts += 1;

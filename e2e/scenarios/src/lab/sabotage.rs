@@ -69,6 +69,8 @@ pub enum Bug {
     StopsUndrained,
     /// A backend is stopped that alone serves a table.
     StopsLastReplica,
+    /// A backend is stopped that a backup needs.
+    StopsDuringBackup,
     /// Two followers of three are stopped at once.
     StopsTwoVoters,
     /// The master is stopped before the other frontends are made anew.
@@ -91,7 +93,7 @@ pub enum Bug {
 
 impl Bug {
     /// Every bug, with the rule that has to catch it.
-    pub const ALL: [(Self, &'static str); 31] = [
+    pub const ALL: [(Self, &'static str); 32] = [
         (Self::TicketBeforeRecord, "found-on-record"),
         (Self::TicketForAnotherPod, "ticket-names-pod"),
         (Self::AddByServiceName, "own-name"),
@@ -114,6 +116,7 @@ impl Bug {
         (Self::StopsTwoBackends, "one-at-a-time"),
         (Self::StopsUndrained, "drained-before"),
         (Self::StopsLastReplica, "tables-stay-readable"),
+        (Self::StopsDuringBackup, "backups-go-on"),
         (Self::StopsTwoVoters, "keeps-majority"),
         (Self::StopsMasterFirst, "master-last"),
         (Self::LeavesHold, "switches-back"),
@@ -208,6 +211,7 @@ impl Bug {
                 stop(lab, &["demo-be-2"]).await;
             }
             Self::StopsLastReplica => stop_last_replica(lab).await,
+            Self::StopsDuringBackup => stop_during_backup(lab).await,
             Self::StopsTwoVoters => {
                 ready(lab).await;
                 let (_, followers) = roles(lab);
@@ -373,6 +377,13 @@ async fn stop(lab: &Lab, names: &[&str]) {
         pods.delete(name, &DeleteParams::default()).await.expect("the pod is there");
     }
     tokio::time::sleep(Duration::from_secs(30)).await;
+}
+
+async fn stop_during_backup(lab: &Lab) {
+    ready(lab).await;
+    lab.stalled_backup().await;
+    stop(lab, &["demo-be-0", "demo-be-1", "demo-be-2"]).await;
+    lab.jobs_go_on();
 }
 
 async fn stop_last_replica(lab: &Lab) {

@@ -5,7 +5,8 @@ use scenarios::lab::{Lab, basic, cluster};
 use crate::help::{all_run, apply, at, ready, until_blocked, until_done, upgrade};
 use crate::watch::{Restarts, hasty};
 
-async fn blocks(harm: impl AsyncFn(&Lab), says: &str, mend: impl AsyncFn(&Lab)) {
+/// It blocks and says so, touches nothing, and the upgrade begins by itself once it is mended.
+pub async fn blocks(harm: impl AsyncFn(&Lab), says: &str, mend: impl AsyncFn(&Lab)) {
     let spec = hasty(basic("2.1.7"));
     let (lab, _controller) = ready(&spec).await;
     harm(&lab).await;
@@ -23,7 +24,7 @@ async fn blocks(harm: impl AsyncFn(&Lab), says: &str, mend: impl AsyncFn(&Lab)) 
     all_run(&lab, "3.0.3");
 }
 
-async fn sql(lab: &Lab, statement: &str) {
+pub async fn sql(lab: &Lab, statement: &str) {
     let master = lab.master_pod("demo").expect("one master");
     lab.sql("demo", &master, statement).await.expect("the statement is taken");
 }

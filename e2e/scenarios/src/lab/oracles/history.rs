@@ -77,6 +77,8 @@ pub(super) struct History {
     texts: BTreeSet<(String, String)>,
     /// Clusters whose tables may be away during a restart, or where somebody overrode that.
     lenient: BTreeSet<ClusterName>,
+    /// Clusters where somebody overrode that backups go on.
+    reckless: BTreeSet<ClusterName>,
     /// Revision that the pods of a set are made from now, by namespace and set.
     revisions: BTreeMap<(String, String), String>,
     /// Revision that each pod was made from, by namespace and pod.
@@ -169,7 +171,11 @@ impl History {
             "StatefulSet" => (&mut self.revisions, text("/status/updateRevision")),
             "Pod" => (&mut self.made_from, object.labels().get("controller-revision-hash").cloned()),
             "DorisCluster" => {
-                let overridden = object.annotations().contains_key("override.doris-operator.dev/ServeReplica");
+                let overrides = |rule: &str| object.annotations().contains_key(&format!("override.doris-operator.dev/{rule}"));
+                if overrides("BackupIdle") {
+                    self.reckless.insert(key.clone());
+                }
+                let overridden = overrides("ServeReplica");
                 let is_lenient = overridden || text("/spec/update/unavailableTables").as_deref() == Some("Allow");
                 if is_lenient {
                     self.lenient.insert(key.clone())
@@ -189,6 +195,11 @@ impl History {
     /// Whether tables of a cluster may be away while a backend restarts, by its spec.
     pub fn allows_unavailable_tables(&self, cluster: &ClusterName) -> bool {
         self.lenient.contains(cluster)
+    }
+
+    /// Whether somebody said that backups of a cluster may break.
+    pub fn allows_broken_backups(&self, cluster: &ClusterName) -> bool {
+        self.reckless.contains(cluster)
     }
 
     /// Frontends of a cluster but for one whose pods are not made from the present template.

@@ -58,7 +58,7 @@ impl Rolls {
     }
 }
 
-/// `one-at-a-time`, `drained-before` and `tables-stay-readable`.
+/// `one-at-a-time`, `drained-before`, `tables-stay-readable` and `backups-go-on`.
 fn backend(stop: &BackendStop, history: &History, cluster: &ClusterName) -> Vec<String> {
     let mut broken = Vec::new();
     let name = short(&stop.fqdn);
@@ -73,6 +73,9 @@ fn backend(stop: &BackendStop, history: &History, cluster: &ClusterName) -> Vec<
     }
     if !stop.unreadable.is_empty() && !may_be_away {
         broken.push(format!("tables-stay-readable: {name} was stopped, and nobody could read {}", stop.unreadable.join(", ")));
+    }
+    if !stop.snapshots.is_empty() && !history.allows_broken_backups(cluster) {
+        broken.push(format!("backups-go-on: {name} was stopped while it had work to do for {}", stop.snapshots.join(", ")));
     }
     broken
 }
