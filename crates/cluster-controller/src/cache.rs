@@ -12,9 +12,11 @@ use std::hash::{Hash as _, Hasher as _};
 use std::ops::ControlFlow;
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use controller_kit::scope::Place;
 use controller_kit::watch::{self as kit, WatchHealth, WatchName};
 use doris_api::labels;
 use futures::channel::mpsc;
+use futures::future::BoxFuture;
 use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
@@ -63,25 +65,13 @@ type Objects<T> = BTreeMap<String, Entry<T>>;
 /// The labelled objects of one kind, by cluster and name, each kept as a `T`.
 pub struct Index<T> {
     objects: RwLock<BTreeMap<ClusterKey, Objects<T>>>,
-    /// First lists that are expected, one for each namespace that is watched, and complete ones.
-    lists: watch::Sender<Lists>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Lists {
-    expected: usize,
-    complete: usize,
-}
-
-impl Lists {
-    fn are_complete(self) -> bool {
-        self.expected > 0 && self.complete >= self.expected
-    }
+    /// The places that are watched, and whether the first list of each is complete.
+    lists: watch::Sender<BTreeMap<Place, bool>>,
 }
 
 impl<T> Default for Index<T> {
     fn default() -> Self {
-        Self { objects: RwLock::default(), lists: watch::Sender::new(Lists::default()) }
+        Self { objects: RwLock::default(), lists: watch::Sender::new(BTreeMap::new()) }
     }
 }
 
@@ -98,20 +88,31 @@ impl<T> Index<T> {
         self.read().get(cluster).and_then(|objects| objects.get(name)).map(|entry| entry.object.clone())
     }
 
-    /// One more list is to come before the index is complete.
-    pub fn expect_list(&self) {
-        self.lists.send_modify(|lists| lists.expected += 1);
+    /// A place is watched from now on: its list is to come before anybody decides by it.
+    pub fn expect_list(&self, place: Option<&str>) {
+        self.lists.send_modify(|lists| {
+            lists.insert(place.map(str::to_owned), false);
+        });
     }
 
-    /// Waits until every first list is complete.
-    pub async fn synced(&self) {
+    /// Waits until the first list of a place is complete.
+    pub async fn synced(&self, place: Option<&str>) {
+        let place = place.map(str::to_owned);
         // The sender lives as long as the index, so the wait only ends by the value.
-        let _ = self.lists.subscribe().wait_for(|lists| lists.are_complete()).await;
+        let _ = self.lists.subscribe().wait_for(|lists| lists.get(&place) == Some(&true)).await;
     }
 
-    /// Whether every first list is complete.
-    pub fn is_synced(&self) -> bool {
-        self.lists.borrow().are_complete()
+    /// Places whose first list is not complete.
+    pub fn incomplete(&self) -> Vec<Place> {
+        self.lists.borrow().iter().filter(|(_, is_complete)| !**is_complete).map(|(place, _)| place.clone()).collect()
+    }
+
+    /// A namespace is not watched any more; what was known of it is forgotten.
+    pub fn leave(&self, namespace: &str) {
+        self.lists.send_modify(|lists| {
+            lists.remove(&Some(namespace.to_owned()));
+        });
+        self.write().retain(|key, _| key.namespace != namespace);
     }
 
     /// Puts the answer to our own write in at once, so that the next reconcile sees it.
@@ -168,11 +169,41 @@ fn cluster_of<K: ResourceExt>(object: &K) -> Option<ClusterKey> {
     Some(ClusterKey { namespace: object.namespace()?, name: object.labels().get(labels::CLUSTER)?.clone() })
 }
 
+/// An index of any kind, as far as lists go.
+pub trait Lists: Sync {
+    /// See [`Index::expect_list`].
+    fn expect_list(&self, place: Option<&str>);
+    /// See [`Index::synced`].
+    fn synced<'a>(&'a self, place: Option<&'a str>) -> BoxFuture<'a, ()>;
+    /// See [`Index::incomplete`].
+    fn incomplete(&self) -> Vec<Place>;
+    /// See [`Index::leave`].
+    fn leave(&self, namespace: &str);
+}
+
+impl<T: Send + Sync> Lists for Index<T> {
+    fn expect_list(&self, place: Option<&str>) {
+        self.expect_list(place);
+    }
+
+    fn synced<'a>(&'a self, place: Option<&'a str>) -> BoxFuture<'a, ()> {
+        Box::pin(self.synced(place))
+    }
+
+    fn incomplete(&self) -> Vec<Place> {
+        self.incomplete()
+    }
+
+    fn leave(&self, namespace: &str) {
+        self.leave(namespace);
+    }
+}
+
 /// Keeps an index up to date until it is dropped, and tells which clusters are touched. `keep`
 /// turns an object into what is kept of it. The index was told before to expect one more list.
 pub async fn follow<K, T>(
     watch: (WatchName, WatchHealth),
-    api: Api<K>,
+    (api, config): (Api<K>, watcher::Config),
     index: Arc<Index<T>>,
     touched: mpsc::UnboundedSender<ClusterKey>,
     keep: fn(K) -> T,
@@ -181,7 +212,7 @@ pub async fn follow<K, T>(
     T: Send + Sync + 'static,
 {
     let (name, health) = watch;
-    let config = kit::config().labels(labels::CLUSTER);
+    let config = config.labels(labels::CLUSTER);
     let mut listing = Listing { namespace: name.namespace.clone(), fresh: BTreeMap::new(), is_complete: false };
     let handle = |event| {
         for cluster in absorb(&index, &mut listing, event, keep) {
@@ -217,7 +248,9 @@ fn absorb<K: ResourceExt, T>(index: &Index<T>, listing: &mut Listing<T>, event: 
         Event::InitDone => {
             let concerned = index.replace(listing.namespace.as_deref(), std::mem::take(&mut listing.fresh));
             if !std::mem::replace(&mut listing.is_complete, true) {
-                index.lists.send_modify(|lists| lists.complete += 1);
+                index.lists.send_modify(|lists| {
+                    lists.insert(listing.namespace.clone(), true);
+                });
             }
             concerned
         }
@@ -331,10 +364,11 @@ mod tests {
     fn a_list_of_one_namespace_leaves_the_others_and_all_are_waited_for() {
         let index = Index::<Stamp>::default();
         let mut lists = ["n", "other"].map(|namespace| {
-            index.expect_list();
+            index.expect_list(Some(namespace));
             listing(Some(namespace))
         });
-        assert!(!index.is_synced(), "nothing was listed yet");
+        let incomplete = |index: &Index<Stamp>| index.incomplete().into_iter().flatten().collect::<Vec<_>>();
+        assert_eq!(incomplete(&index), ["n", "other"], "nothing was listed yet");
         let mut complete = |index: &Index<Stamp>, which: usize, objects: &[ConfigMap]| {
             let mut see = |event| absorb(index, &mut lists[which], event, |object: ConfigMap| Stamp::of(&object));
             see(Event::Init);
@@ -344,11 +378,15 @@ mod tests {
             see(Event::InitDone)
         };
         complete(&index, 0, &[object("a", "x", "1")]);
-        assert!(!index.is_synced(), "one namespace is not all of them");
+        assert_eq!(incomplete(&index), ["other"], "one namespace is not all of them");
         complete(&index, 0, &[object("a", "x", "1")]);
-        assert!(!index.is_synced(), "the same list again is no other one");
+        assert_eq!(incomplete(&index), ["other"], "the same list again is no other one");
         assert_eq!(complete(&index, 1, &[]), []);
-        assert!(index.is_synced());
+        assert_eq!(incomplete(&index), [] as [String; 0]);
         assert_eq!(stamps(&index, "a"), ["x@1"]);
+        index.leave("other");
+        assert_eq!(stamps(&index, "a"), ["x@1"]);
+        index.leave("n");
+        assert_eq!(stamps(&index, "a"), [] as [String; 0], "nothing is known of a namespace that was left");
     }
 }

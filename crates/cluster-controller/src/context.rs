@@ -1,6 +1,7 @@
 //! What every reconcile works with.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use controller_kit::events::Recorder;
 use controller_kit::leadership::WriteGate;
 use controller_kit::lease::OperationLeases;
 use controller_kit::metrics::Metrics;
+use controller_kit::scope::Place;
 use controller_kit::server::Endpoints;
 use controller_kit::watch::WatchHealth;
 use doris_api::{DorisCluster, labels, names};
@@ -24,9 +26,11 @@ use tokio::time::Instant;
 
 use crate::act::identity::Stored;
 use crate::build::{ClaimShape, OldBudget, claims_of};
-use crate::cache::{ClusterKey, Index, Packed, Stamp};
+use crate::cache::{ClusterKey, Index, Lists, Packed, Stamp};
 use crate::report::Finding;
-use crate::round::{AccountsMemory, ConfigMemory, GrowthMemory, OperationMemory, RollMemory, ScaleMemory, SuspensionMemory, UpgradeMemory};
+use crate::round::{
+    AccountsMemory, ConfigMemory, GrowthMemory, OperationMemory, RefusedMemory, RollMemory, ScaleMemory, SuspensionMemory, UpgradeMemory,
+};
 use crate::safety::SafetyMetrics;
 
 /// Field managers of our other controllers: a conflict with one of them is a breach of the contract.
@@ -54,13 +58,26 @@ pub struct Caches {
     pub budgets: Arc<Index<Stamp>>,
     /// NetworkPolicies.
     pub policies: Arc<Index<Stamp>>,
+    places_known: AtomicBool,
 }
 
 impl Caches {
-    /// Whether every first list is complete.
-    pub fn are_filled(&self) -> bool {
-        let stamps = [&self.services, &self.config_maps, &self.secrets, &self.budgets, &self.policies];
-        self.pods.is_synced() && self.claims.is_synced() && self.sets.is_synced() && stamps.into_iter().all(|index| index.is_synced())
+    /// All indexes, as far as their lists go.
+    pub fn lists(&self) -> [&dyn Lists; 8] {
+        let Self { pods, claims, sets, services, config_maps, secrets, budgets, policies, .. } = self;
+        [&**pods, &**claims, &**sets, &**services, &**config_maps, &**secrets, &**budgets, &**policies]
+    }
+
+    /// The places to work in are known now.
+    pub fn places_known(&self) {
+        self.places_known.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether every first list is complete. A namespace that cannot be watched (a tenant that gave no rights) is not waited for.
+    pub fn are_filled(&self, watches: &WatchHealth) -> bool {
+        let is_failing = |namespace: &str| watches.is_failing_in(namespace);
+        let fills = |place: &Place| place.as_deref().is_none_or(|namespace| !is_failing(namespace));
+        self.places_known.load(Ordering::Relaxed) && !self.lists().iter().any(|index| index.incomplete().iter().any(fills))
     }
 }
 
@@ -174,6 +191,8 @@ pub struct Memory {
     pub roll: RollMemory,
     /// What safety rules refused and was told.
     pub refusal: crate::round::RefusalMemory,
+    /// Pods that the server refuses.
+    pub refused: RefusedMemory,
     /// The scale in under way.
     pub scaling: ScaleMemory,
     /// Configurations as they were written, and what processes said of their keys.
@@ -206,6 +225,9 @@ pub struct Parts {
 
 /// Everything a reconcile needs.
 pub struct Context {
+    /// Name of this process in Events and Leases.
+    instance: String,
+    has_events_v1: bool,
     /// Kubernetes.
     pub client: Client,
     /// Doris.
@@ -219,7 +241,7 @@ pub struct Context {
     /// The clusters' operation Leases.
     pub operations: OperationLeases,
     /// Watch caches.
-    pub caches: Caches,
+    pub caches: Arc<Caches>,
     /// Minor version of the API server.
     pub kubernetes_minor: u32,
     /// Namespace that the controllers run in.
@@ -229,7 +251,7 @@ pub struct Context {
     /// Numbers.
     pub metrics: Arc<Metrics>,
     /// Numbers about the safety rules.
-    pub safety: SafetyMetrics,
+    pub safety: Arc<SafetyMetrics>,
     /// How the watches fare.
     pub watches: WatchHealth,
     /// Randomness for ids and passwords.
@@ -241,21 +263,24 @@ impl Context {
     /// Puts a context together. `seed` makes ids and passwords of tests repeatable; programs pass none.
     pub fn new(parts: Parts, abilities: &ServerAbilities, seed: Option<u64>) -> Self {
         let Parts { client, transport, clock, gate, metrics, instance } = parts;
+        let has_events_v1 = abilities.has_events_v1();
         let shared = (clock.clone(), gate.clone(), metrics.clone());
         let operations = OperationLeases::new(client.clone(), instance.clone(), OPERATION_LEASE, clock.clone(), gate.clone());
-        let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance, abilities.has_events_v1(), shared);
+        let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance.clone(), has_events_v1, shared);
         let applier = Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), clock.clone());
         let watches = WatchHealth::new(clock.clone(), metrics.clone());
-        let safety = SafetyMetrics::register(&metrics);
+        let safety = Arc::new(SafetyMetrics::register(&metrics));
         let random = Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));
         Self {
+            instance,
+            has_events_v1,
             client,
             transport,
             clock,
             gate,
             applier,
             operations,
-            caches: Caches::default(),
+            caches: Arc::default(),
             kubernetes_minor: abilities.version.1,
             operator_namespace: None,
             recorder,
@@ -267,10 +292,37 @@ impl Context {
         }
     }
 
+    /// A context for other clusters of this process, with a gate of its own: it shares what is read and counted, and remembers for itself.
+    #[must_use]
+    pub fn beside(&self, gate: Arc<dyn WriteGate>) -> Self {
+        let shared = (self.clock.clone(), gate.clone(), self.metrics.clone());
+        let (client, instance) = (self.client.clone(), self.instance.clone());
+        Self {
+            has_events_v1: self.has_events_v1,
+            transport: self.transport.clone(),
+            clock: self.clock.clone(),
+            applier: Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), self.clock.clone()),
+            operations: OperationLeases::new(client.clone(), instance.clone(), OPERATION_LEASE, self.clock.clone(), gate.clone()),
+            recorder: Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance.clone(), self.has_events_v1, shared),
+            caches: self.caches.clone(),
+            kubernetes_minor: self.kubernetes_minor,
+            operator_namespace: self.operator_namespace.clone(),
+            metrics: self.metrics.clone(),
+            safety: self.safety.clone(),
+            watches: self.watches.clone(),
+            random: Mutex::new(self.random.lock().unwrap_or_else(PoisonError::into_inner).fork()),
+            memories: Mutex::default(),
+            gate,
+            client,
+            instance,
+        }
+    }
+
     /// What the health and metrics server tells.
     pub fn endpoints(self: &Arc<Self>) -> Endpoints {
         let ctx = self.clone();
-        let ready = Arc::new(move || if ctx.caches.are_filled() { Ok(()) } else { Err("the caches are being filled".to_owned()) });
+        let ready =
+            Arc::new(move || if ctx.caches.are_filled(&ctx.watches) { Ok(()) } else { Err("the caches are being filled".to_owned()) });
         Endpoints { metrics: self.metrics.clone(), watches: self.watches.clone(), ready }
     }
 
@@ -282,8 +334,31 @@ impl Context {
     /// Forgets a cluster that is gone.
     pub fn forget(&self, cluster: &ClusterKey) {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).remove(cluster);
+        self.operations.forget(&cluster.namespace, &cluster.name);
         self.safety.blocked(cluster, &std::collections::BTreeSet::new());
         self.applier.forget(&DorisCluster::kind(&()), &cluster.namespace, &cluster.name);
+    }
+
+    /// Forgets all clusters: they are somebody else's from now on.
+    pub fn forget_all(&self) {
+        self.forget_those(|_| true);
+    }
+
+    fn forget_those(&self, are_meant: impl Fn(&ClusterKey) -> bool) {
+        let known: Vec<ClusterKey> = self.memories.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        for cluster in known.iter().filter(|cluster| are_meant(cluster)) {
+            self.forget(cluster);
+        }
+    }
+
+    /// Forgets a namespace that is no longer ours.
+    pub fn leave(&self, namespace: &str) {
+        self.forget_those(|cluster| cluster.namespace == namespace);
+        self.operations.forget_namespace(namespace);
+        for index in self.caches.lists() {
+            index.leave(namespace);
+        }
+        self.watches.forget(namespace);
     }
 
     /// A new password.

@@ -7,15 +7,16 @@ use clap::Parser;
 use controller_kit::args::ControllerArgs;
 use controller_kit::clock::{Clock, SystemClock};
 use controller_kit::discovery::ServerAbilities;
-use controller_kit::lease::LeaderElector;
+use controller_kit::leadership::{Closed, WriteGate};
+use controller_kit::lease::{LeaderElector, Shards};
 use controller_kit::metrics::Metrics;
-use controller_kit::{server, shutdown, telemetry, writes};
+use controller_kit::{scope, server, shutdown, telemetry, writes};
 use doris_client::{Deadlines, Transport, WireTransport};
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::{Context, Parts};
-use crate::controller::{self, Settings};
+use crate::controller::{self, Crew, Settings};
 
 /// Name of this controller, in Leases, logs and Events.
 pub const NAME: &str = "cluster-controller";
@@ -48,14 +49,14 @@ pub async fn serve(client: Client, transport: Arc<dyn Transport>, arguments: Arg
     let shared = &arguments.shared;
     let metrics = Arc::new(Metrics::new("doris_operator"));
     let client = writes::counted(client, metrics.clone());
+    let reach = shared.reach()?;
+    scope::check(&client, &reach).await?;
     let abilities = ServerAbilities::discover(&client).await.context("the API server does not say what it can")?;
 
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let start = fastrand::u64(..);
-    let elector = LeaderElector::new(client.clone(), shared.election(NAME, start), clock.clone());
-    let leadership = elector.leadership();
-    let gate = Arc::new(leadership.clone());
-    let parts = Parts { client, transport, clock, gate, metrics: metrics.clone(), instance: shared.identity(NAME, start) };
+    let posts = Posts::new(shared, client.clone(), clock.clone(), start);
+    let parts = Parts { client, transport, clock, gate: posts.gate(), metrics: metrics.clone(), instance: shared.identity(NAME, start) };
     let mut ctx = Context::new(parts, &abilities, None);
     ctx.operator_namespace.clone_from(&arguments.own_namespace);
     let ctx = Arc::new(ctx);
@@ -64,21 +65,72 @@ pub async fn serve(client: Client, transport: Arc<dyn Transport>, arguments: Arg
         server::serve(shared.listen, ctx.endpoints(), stop.clone()).await.with_context(|| format!("cannot listen on {}", shared.listen))?;
     tracing::info!(%address, kubernetes = format!("{}.{}", abilities.version.0, abilities.version.1), "started");
 
-    let settings = Settings { namespaces: shared.namespaces.clone(), concurrency: shared.concurrency, seed: start };
+    let installation = shared.installation.clone().filter(|name| !name.is_empty());
+    let settings = Settings { reach, installation, concurrency: shared.concurrency, seed: start };
+    match posts {
+        Posts::Leader(elector) => lead(*elector, ctx, settings, stop).await,
+        Posts::Shards(shards) => share(&shards, &ctx, settings, stop).await,
+    }
+}
+
+/// The Leases that this process runs for.
+enum Posts {
+    /// One, for everything.
+    Leader(Box<LeaderElector>),
+    /// One a shard.
+    Shards(Box<Shards>),
+}
+
+impl Posts {
+    fn new(arguments: &ControllerArgs, client: Client, clock: Arc<dyn Clock>, start: u64) -> Self {
+        if arguments.sharded {
+            Self::Shards(Box::new(Shards::new(client, arguments.election(NAME, start), clock)))
+        } else {
+            Self::Leader(Box::new(LeaderElector::new(&client, arguments.undivided_election(NAME, start), clock)))
+        }
+    }
+
+    /// What everything is written under; shards have gates of their own.
+    fn gate(&self) -> Arc<dyn WriteGate> {
+        match self {
+            Self::Leader(elector) => Arc::new(elector.leadership()),
+            Self::Shards(_) => Arc::new(Closed),
+        }
+    }
+}
+
+/// Works on everything as long as the one Lease is held.
+async fn lead(elector: LeaderElector, ctx: Arc<Context>, settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+    let leadership = elector.leadership();
     let elected = CancellationToken::new();
     let election = tokio::spawn(elector.run(elected.clone()));
     let lost = leadership.lost();
     let turn = async {
         leadership.acquired().await;
-        metrics.leads(true);
         tracing::info!("leading");
     };
     let outcome = tokio::select! {
-        () = controller::run(ctx, settings, turn, stop.clone()) => Ok(()),
+        () = controller::run_undivided(ctx, settings, turn, stop) => Ok(()),
         () = lost => Err(anyhow::anyhow!("leadership is lost; another process may be writing already")),
     };
     // The Lease is given up only after the last write.
     elected.cancel();
     election.await.context("the election broke off")?;
     outcome
+}
+
+/// Works on the shards whose Leases are held.
+async fn share(shards: &Shards, ctx: &Arc<Context>, settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+    let gates = shards.leaderships().into_iter().map(|leadership| Arc::new(leadership) as Arc<dyn WriteGate>).collect();
+    let crew = Arc::new(Crew::divided(ctx, gates));
+    let elected = CancellationToken::new();
+    let elections = shards.run(elected.clone(), crew.as_ref());
+    let mut elections = std::pin::pin!(elections);
+    tokio::select! {
+        () = controller::run(crew.clone(), settings, async {}, stop) => {}
+        outcome = &mut elections => return outcome.context("the elections ended"),
+    }
+    // The Leases are given up only after the last write.
+    elected.cancel();
+    elections.await.context("the elections broke off")
 }

@@ -9,6 +9,7 @@ mod member;
 mod operation;
 mod proof;
 mod refusal;
+mod refused;
 mod replacing;
 mod rolling;
 mod scaling;
@@ -55,6 +56,7 @@ use crate::view::MemberPod;
 
 pub use proof::ProofMemory;
 pub use refusal::RefusalMemory;
+pub use refused::RefusedMemory;
 pub use replacing::ReplaceMemory;
 pub use storage::GrowthMemory;
 
@@ -136,6 +138,7 @@ impl<'a> Round<'a> {
         self.retire().await?;
         self.tell_of_volumes();
         self.tell_of_pods();
+        self.tell_of_refused_pods().await;
         self.tell_of_revisions();
         self.tell_of_configurations();
         swept

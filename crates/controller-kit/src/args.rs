@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use kube::{Client, Config};
 
-use crate::lease::ElectionSettings;
+use crate::lease::{ElectionSettings, SHARDS, lease_of};
 use crate::limits::Limits;
+use crate::scope::{Reach, ScopeError};
 
 /// Form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -26,6 +27,17 @@ pub struct ControllerArgs {
     /// Namespaces to work in, separated by commas; all if left out.
     #[arg(long, env = "WATCH_NAMESPACES", value_delimiter = ',')]
     pub namespaces: Vec<String>,
+    /// Instead of a list: a label selector of namespaces to work in, for example `doris in (yes)`. Namespaces come and go with their
+    /// labels. Needs the right to list and watch namespaces.
+    #[arg(long, env = "WATCH_NAMESPACE_SELECTOR")]
+    pub namespace_selector: Option<String>,
+    /// Namespaces to leave alone whatever else is said, separated by commas.
+    #[arg(long, env = "DENY_NAMESPACES", value_delimiter = ',')]
+    pub denied_namespaces: Vec<String>,
+    /// Name of this installation where there are several: it works on clusters whose label `doris-operator.dev/installation` names it, and
+    /// one without a name on clusters without the label.
+    #[arg(long, env = "INSTALLATION")]
+    pub installation: Option<String>,
     /// Address of health endpoints and metrics.
     #[arg(long, env = "LISTEN_ADDRESS", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
@@ -48,6 +60,10 @@ pub struct ControllerArgs {
     /// ends if the API server does not answer for all of them.
     #[arg(long, env = "LEASE_SECONDS", default_value_t = 8, value_parser = clap::value_parser!(u64).range(3..=3600))]
     pub lease_seconds: u64,
+    /// Divide the work over all replicas instead of having one of them lead: every object belongs to one of eight shards, and each shard
+    /// to the replica that holds its Lease.
+    #[arg(long, env = "SHARDED", default_value_t = false, action = clap::ArgAction::Set, num_args = 0..=1, default_missing_value = "true")]
+    pub sharded: bool,
     /// Objects that are worked on at once.
     #[arg(long, env = "CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
@@ -67,6 +83,14 @@ impl ControllerArgs {
         Client::try_from(config)
     }
 
+    /// Where to work.
+    ///
+    /// # Errors
+    /// Namespaces are chosen in two ways at once, or all of them are denied.
+    pub fn reach(&self) -> Result<Reach, ScopeError> {
+        Reach::new(&self.namespaces, self.namespace_selector.as_deref(), &self.denied_namespaces)
+    }
+
     /// The leader Lease of a controller. `start` makes the identity of this process its own even if its pod had one before.
     pub fn election(&self, controller: &str, start: u64) -> ElectionSettings {
         ElectionSettings {
@@ -74,7 +98,14 @@ impl ControllerArgs {
             name: self.leader_lease.clone().unwrap_or_else(|| format!("doris-operator.dev-{controller}")),
             identity: self.identity(controller, start),
             duration: self.lease_duration(),
+            rivals: Vec::new(),
         }
+    }
+
+    /// The same for one that is not divided into shards: it leads while no shard is held.
+    pub fn undivided_election(&self, controller: &str, start: u64) -> ElectionSettings {
+        let settings = self.election(controller, start);
+        ElectionSettings { rivals: (0..SHARDS).map(|shard| lease_of(&settings.name, shard)).collect(), ..settings }
     }
 
     /// The name of this process in Leases.

@@ -29,6 +29,16 @@ impl WriteGate for Ungated {
     }
 }
 
+/// Lets no write pass: for what only reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Closed;
+
+impl WriteGate for Closed {
+    fn check(&self) -> Result<(), NotLeader> {
+        Err(NotLeader)
+    }
+}
+
 /// The leadership that [`crate::lease::LeaderElector`] keeps up to date. Clones are the same leadership.
 #[derive(Clone)]
 pub struct Leadership {

@@ -3,9 +3,11 @@
 mod elector;
 mod operation;
 mod record;
+mod shards;
 
 pub use elector::{ElectionSettings, LeaderElector};
 pub use operation::{Fence, Holding, LeaseError, LeaseView, Operation, OperationLeases};
+pub use shards::{SHARDS, ShardLost, ShardWork, Shards, lease_of, shard_of};
 
 #[cfg(test)]
 mod server;

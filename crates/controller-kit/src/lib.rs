@@ -12,10 +12,12 @@ pub mod lease;
 pub mod limits;
 pub mod metrics;
 pub mod report;
+pub mod scope;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
 pub mod text;
+pub mod turns;
 pub mod watch;
 pub mod writes;
 

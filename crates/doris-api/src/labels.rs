@@ -44,6 +44,8 @@ pub const DISCARDED: &str = "doris-operator.dev/discarded";
 /// Cluster annotations that start so override one safety rule once, until the time in the value.
 pub const OVERRIDE_PREFIX: &str = "override.doris-operator.dev/";
 
+/// Label of a cluster: which installation of the operator looks after it, where there are several.
+pub const INSTALLATION: &str = "doris-operator.dev/installation";
 /// Annotation of a cluster that asks for a restart of all members; whoever changes its value asks once.
 /// Pod templates carry the value.
 pub const RESTART: &str = "doris-operator.dev/restart";

@@ -55,11 +55,13 @@ pub struct Settings {
     pub timing: Timing,
     /// Faults of the controller.
     pub faults: Faults,
+    /// Whether the oracles look on. What they look at grows with every member, so that hundreds of clusters are too many for them.
+    pub judged: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { seed: 1, kubernetes_minor: 36, timing: Timing::fast(), faults: Faults::none() }
+        Self { seed: 1, kubernetes_minor: 36, timing: Timing::fast(), faults: Faults::none(), judged: true }
     }
 }
 
@@ -110,7 +112,11 @@ impl Lab {
             node_sim::Options { clock: Arc::new(move || clock.now()), seed: settings.seed, events: false, ..node_sim::Options::default() };
         let nodes = NodeSim::start(&self::client(&kube, "nodes"), engine.clone(), options);
         let storm = storm::Storm::watch(&kube, settings.faults.clone());
-        let oracles = oracles::Watcher::start(world.clone(), &self::client(&kube, "oracles"), Some(storm.clone()));
+        let oracles = if settings.judged {
+            oracles::Watcher::start(world.clone(), &self::client(&kube, "oracles"), Some(storm.clone()))
+        } else {
+            oracles::Watcher::blind(world.clone())
+        };
         crate::demo::install_definitions(&client, settings.kubernetes_minor).await.expect("the definitions are accepted");
         Self { kube, world, nodes, engine, client, faults: settings.faults.clone(), settings, storm, oracles }
     }
@@ -141,10 +147,22 @@ impl Lab {
 
     /// Waits until a condition on a cluster holds. Panics with the cluster's state when it does not in time.
     pub async fn until(&self, what: &str, name: &str, within: Duration, holds: impl Fn(&DorisCluster) -> bool) -> DorisCluster {
+        self.until_in("default", what, name, within, holds).await
+    }
+
+    /// The same in any namespace.
+    pub async fn until_in(
+        &self,
+        namespace: &str,
+        what: &str,
+        name: &str,
+        within: Duration,
+        holds: impl Fn(&DorisCluster) -> bool,
+    ) -> DorisCluster {
         let end = tokio::time::Instant::now() + within;
         let mut last = None;
         while tokio::time::Instant::now() < end {
-            last = self.cluster("default", name).await;
+            last = self.cluster(namespace, name).await;
             if let Some(cluster) = last.as_ref().filter(|cluster| holds(cluster)) {
                 return cluster.clone();
             }

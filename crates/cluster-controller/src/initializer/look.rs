@@ -7,7 +7,7 @@ use controller_kit::apply::ApplyError;
 use controller_kit::events::{Happening, Severity};
 use doris_api::conditions::{READY, reason};
 use doris_api::initializer::{DorisInitializerSpec, DorisInitializerStatus, Phase};
-use doris_api::{DorisCluster, DorisInitializer};
+use doris_api::{DorisCluster, DorisInitializer, labels};
 use doris_client::elect::{MasterVerdict, NoMaster};
 use doris_client::{FrontendTarget, Journals, Login, Session};
 use kube::{Api, Resource as _, ResourceExt as _};
@@ -49,6 +49,7 @@ pub(super) struct Look<'a> {
     pub ctx: &'a Context,
     /// The object as the server has it now.
     pub object: Arc<DorisInitializer>,
+    installation: Option<&'a str>,
     memory: &'a mut Memory,
     key: ClusterKey,
 }
@@ -63,9 +64,18 @@ struct Door {
 }
 
 impl<'a> Look<'a> {
-    pub fn new(ctx: &'a Context, object: Arc<DorisInitializer>, memory: &'a mut Memory) -> Self {
+    /// `installation` is the name of ours, where there are several.
+    pub fn new(ctx: &'a Context, (object, installation): (Arc<DorisInitializer>, Option<&'a str>), memory: &'a mut Memory) -> Self {
         let key = ClusterKey { namespace: object.namespace().unwrap_or_default(), name: object.spec.cluster_ref.name.clone() };
-        Self { ctx, object, memory, key }
+        Self { ctx, object, installation, memory, key }
+    }
+
+    /// Whether the cluster is looked after by another installation, which runs its initializers as well.
+    async fn is_somebody_elses(&self) -> Result<bool, Error> {
+        let clusters: Api<DorisCluster> = Api::namespaced(self.ctx.client.clone(), &self.key.namespace);
+        let cluster = clusters.get_metadata_opt(&self.key.name).await;
+        let cluster = cluster.map_err(|source| Error::Read { what: "the DorisCluster", source })?;
+        Ok(cluster.is_some_and(|cluster| cluster.labels().get(labels::INSTALLATION).map(String::as_str) != self.installation))
     }
 
     fn spec(&self) -> &DorisInitializerSpec {
@@ -87,6 +97,9 @@ impl<'a> Look<'a> {
             // The spec may have changed in a way that changes nothing.
             self.tell(self.status(), &Told::Done).await?;
             return Ok(None);
+        }
+        if self.is_somebody_elses().await? {
+            return Ok(Some(AT_REST));
         }
         let sources = sources::read(&self.ctx.client, &self.key.namespace, self.spec()).await;
         let sources = match sources.map_err(|source| Error::Read { what: "the sources that spec.sql names", source })? {

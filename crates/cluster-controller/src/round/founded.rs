@@ -26,6 +26,8 @@ use crate::view::MemberPod;
 
 /// How long the record of the frontends waits for the other members.
 const RECORD_PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
+/// Until the next look at a cluster that is Ready and not all on record yet.
+const UNTIL_RECORDED: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Round<'_> {
     /// One round of a founded cluster.
@@ -324,6 +326,9 @@ impl Round<'_> {
             let written = identity::replace(self.ctx, self.key, stored, &next).await?;
             self.keep(written);
             self.apply(&next, Stage::Frontends).await?;
+        } else if next != stored.identity {
+            // A cluster is Ready before its backends have reported all they have: it rests when that is on record.
+            self.facts.next_look.get_or_insert(UNTIL_RECORDED);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The Lease of a cluster that whoever is about to do something disruptive holds.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -162,18 +162,18 @@ pub struct OperationLeases {
     length: Duration,
     clock: Arc<dyn Clock>,
     gate: Arc<dyn WriteGate>,
-    clusters: Mutex<BTreeMap<Key, Arc<Mutex<Cluster>>>>,
+    clusters: StdMutex<BTreeMap<Key, Arc<Mutex<Cluster>>>>,
 }
 
 impl OperationLeases {
     /// `identity` names this process; `length` is how long a holder may be silent.
     pub fn new(client: Client, identity: String, length: Duration, clock: Arc<dyn Clock>, gate: Arc<dyn WriteGate>) -> Self {
-        Self { client, identity, length, clock, gate, clusters: Mutex::new(BTreeMap::new()) }
+        Self { client, identity, length, clock, gate, clusters: StdMutex::default() }
     }
 
     /// Takes the Lease of a cluster or keeps it, for an operation. Call it at every reconcile of the operation.
     pub async fn hold(&self, namespace: &str, cluster: &str, operation: &Operation) -> Result<Holding, LeaseError> {
-        let entry = self.entry(namespace, cluster).await;
+        let entry = self.entry(namespace, cluster);
         let mut entry = entry.lock().await;
         let now = self.clock.instant();
         if let Some(held) = &entry.held
@@ -188,7 +188,7 @@ impl OperationLeases {
     /// Makes sure, by reading, that the Lease is still ours under this fence, and freshly renewed.
     /// Call it just before each act: an act after this returns late by one round trip at most.
     pub async fn check_just_before_act(&self, namespace: &str, cluster: &str, fence: &Fence) -> Result<(), LeaseError> {
-        let entry = self.entry(namespace, cluster).await;
+        let entry = self.entry(namespace, cluster);
         let mut entry = entry.lock().await;
         let lost = || LeaseError::Lost { cluster: cluster.to_owned() };
         let held = entry.held.clone().filter(|held| held.fence == *fence).ok_or_else(lost)?;
@@ -208,7 +208,7 @@ impl OperationLeases {
 
     /// Reads the Lease, for whoever judges a step by it.
     pub async fn look(&self, namespace: &str, cluster: &str) -> Result<LeaseView, LeaseError> {
-        let entry = self.entry(namespace, cluster).await;
+        let entry = self.entry(namespace, cluster);
         let entry = entry.lock().await;
         let read = self.record(namespace, cluster).get().await.map_err(|error| api_error(cluster, &error))?;
         let now = self.clock.instant();
@@ -225,7 +225,7 @@ impl OperationLeases {
 
     /// Whether the Lease was renewed so lately that a statement that cannot be fenced may be sent now.
     pub async fn is_fresh(&self, namespace: &str, cluster: &str, fence: &Fence) -> bool {
-        let entry = self.entry(namespace, cluster).await;
+        let entry = self.entry(namespace, cluster);
         let entry = entry.lock().await;
         entry.held.as_ref().is_some_and(|held| {
             held.fence == *fence && self.clock.instant().duration_since(held.renewed) < self.length / 3 && self.gate.check().is_ok()
@@ -234,7 +234,7 @@ impl OperationLeases {
 
     /// Gives the Lease up: the operation is done, or yields at a safe point. Nothing is sent if it is not ours.
     pub async fn release(&self, namespace: &str, cluster: &str) -> Result<(), LeaseError> {
-        let entry = self.entry(namespace, cluster).await;
+        let entry = self.entry(namespace, cluster);
         let mut entry = entry.lock().await;
         let Some(held) = entry.held.take() else { return Ok(()) };
         self.gate.check()?;
@@ -250,8 +250,7 @@ impl OperationLeases {
 
     /// Renews every Lease that is held. Call it every third of the duration, whatever else goes on.
     pub async fn renew_all(&self) {
-        let all: Vec<(Key, Arc<Mutex<Cluster>>)> =
-            self.clusters.lock().await.iter().map(|(key, entry)| (key.clone(), entry.clone())).collect();
+        let all: Vec<(Key, Arc<Mutex<Cluster>>)> = self.all().iter().map(|(key, entry)| (key.clone(), entry.clone())).collect();
         let renewals = all.into_iter().map(|((namespace, cluster), entry)| async move {
             let mut entry = entry.lock().await;
             let Some(held) = entry.held.clone() else { return };
@@ -262,9 +261,14 @@ impl OperationLeases {
         futures::future::join_all(renewals).await;
     }
 
-    /// Forgets a cluster that is gone.
-    pub async fn forget(&self, namespace: &str, cluster: &str) {
-        self.clusters.lock().await.remove(&(namespace.to_owned(), cluster.to_owned()));
+    /// Forgets a cluster that is gone, or somebody else's from now on: its Lease is renewed no more and runs out.
+    pub fn forget(&self, namespace: &str, cluster: &str) {
+        self.all().remove(&(namespace.to_owned(), cluster.to_owned()));
+    }
+
+    /// Forgets all clusters of a namespace.
+    pub fn forget_namespace(&self, namespace: &str) {
+        self.all().retain(|(of, _), _| of != namespace);
     }
 
     async fn take(&self, namespace: &str, cluster: &str, operation: &Operation, entry: &mut Cluster) -> Result<Holding, LeaseError> {
@@ -319,8 +323,13 @@ impl OperationLeases {
         Record::new(self.client.clone(), namespace, &format!("{cluster}-operation"), (self.length / 3).min(Duration::from_secs(5)))
     }
 
-    async fn entry(&self, namespace: &str, cluster: &str) -> Arc<Mutex<Cluster>> {
-        self.clusters.lock().await.entry((namespace.to_owned(), cluster.to_owned())).or_default().clone()
+    fn entry(&self, namespace: &str, cluster: &str) -> Arc<Mutex<Cluster>> {
+        self.all().entry((namespace.to_owned(), cluster.to_owned())).or_default().clone()
+    }
+
+    /// Every change under the lock is a single call.
+    fn all(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Arc<Mutex<Cluster>>>> {
+        self.clusters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -19,8 +19,8 @@ fn clock() -> Arc<SteppedClock> {
 
 fn elector(server: &Server, identity: &str) -> LeaderElector {
     let settings =
-        ElectionSettings { namespace: "ns".to_owned(), name: "leader".to_owned(), identity: identity.to_owned(), duration: TERM };
-    LeaderElector::new(server.client(), settings, clock())
+        ElectionSettings { namespace: "ns".into(), name: "leader".into(), identity: identity.into(), duration: TERM, rivals: Vec::new() };
+    LeaderElector::new(&server.client(), settings, clock())
 }
 
 async fn after(seconds: u64) {

@@ -43,12 +43,15 @@ struct Failing {
 }
 
 /// How the watches fare. The process is not ready while one has been failing for half a minute,
-/// and its liveness ends after ten minutes. Clones are the same record.
+/// and its liveness ends after ten minutes. A watch of one namespace among several counts only when
+/// that of every other one fails as well: a tenant that gives us no rights is nobody else's trouble.
+/// Clones are the same record.
 #[derive(Clone)]
 pub struct WatchHealth {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-    failing: Arc<Mutex<BTreeMap<WatchName, Failing>>>,
+    /// Every watch that told of itself; `None` for one that is well.
+    watches: Arc<Mutex<BTreeMap<WatchName, Option<Failing>>>>,
 }
 
 impl WatchHealth {
@@ -58,7 +61,7 @@ impl WatchHealth {
 
     /// All is well at first.
     pub fn new(clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
-        Self { clock, metrics, failing: Arc::default() }
+        Self { clock, metrics, watches: Arc::default() }
     }
 
     /// The watches that have brought nothing but errors for half a minute: what this process sees of them is old.
@@ -71,20 +74,43 @@ impl WatchHealth {
         self.failing_for(Self::LIVE_PATIENCE)
     }
 
+    /// Whether the last thing that some watch of this namespace brought was an error.
+    pub fn is_failing_in(&self, namespace: &str) -> bool {
+        self.lock().iter().any(|(name, failing)| name.namespace.as_deref() == Some(namespace) && failing.is_some())
+    }
+
+    /// A namespace is not watched any more.
+    pub fn forget(&self, namespace: &str) {
+        let mut watches = self.lock();
+        let mut kinds: Vec<&'static str> = watches.keys().map(|name| name.what).collect();
+        kinds.dedup();
+        watches.retain(|name, _| name.namespace.as_deref() != Some(namespace));
+        for what in kinds {
+            self.count(&watches, what);
+        }
+    }
+
     fn failing_for(&self, patience: Duration) -> Vec<String> {
         let now = self.clock.instant();
-        let told = |(name, failing): (&WatchName, &Failing)| {
-            let lasts = now.duration_since(failing.since);
-            (lasts >= patience).then(|| format!("{name} (for {} s: {})", lasts.as_secs(), failing.error))
+        let watches = self.lock();
+        let lasts = |failing: &Option<Failing>| failing.as_ref().map(|failing| now.duration_since(failing.since)).unwrap_or_default();
+        let has_well_neighbours = |name: &WatchName| {
+            let others = watches.iter().filter(|(other, _)| other.what == name.what && other.namespace.is_some());
+            name.namespace.is_some() && others.into_iter().any(|(_, failing)| lasts(failing) < patience)
         };
-        self.lock().iter().filter_map(told).collect()
+        let told = |(name, failing): (&WatchName, &Option<Failing>)| {
+            let (failing, lasts) = (failing.as_ref()?, lasts(failing));
+            let counts = lasts >= patience && !has_well_neighbours(name);
+            counts.then(|| format!("{name} (for {} s: {})", lasts.as_secs(), failing.error))
+        };
+        watches.iter().filter_map(told).collect()
     }
 
     pub(super) fn well(&self, watch: &WatchName) {
-        let mut failing = self.lock();
-        if failing.remove(watch).is_some() {
+        let mut watches = self.lock();
+        if watches.insert(watch.clone(), None).flatten().is_some() {
             tracing::info!(%watch, "a watch goes on");
-            self.count(&failing, watch.what);
+            self.count(&watches, watch.what);
         }
     }
 
@@ -92,18 +118,53 @@ impl WatchHealth {
         self.metrics.watch_failed(watch.what);
         tracing::warn!(%watch, error, "a watch failed and is tried again");
         let now = self.clock.instant();
-        let mut failing = self.lock();
-        failing.entry(watch.clone()).or_insert_with(|| Failing { since: now, error: String::new() }).error = error;
-        self.count(&failing, watch.what);
+        let mut watches = self.lock();
+        let failing = watches.entry(watch.clone()).or_default();
+        failing.get_or_insert_with(|| Failing { since: now, error: String::new() }).error = error;
+        self.count(&watches, watch.what);
     }
 
-    fn count(&self, failing: &BTreeMap<WatchName, Failing>, what: &'static str) {
-        let count = failing.keys().filter(|name| name.what == what).count();
+    fn count(&self, watches: &BTreeMap<WatchName, Option<Failing>>, what: &'static str) {
+        let count = watches.iter().filter(|(name, failing)| name.what == what && failing.is_some()).count();
         self.metrics.watches_failing(what, i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Every change under the lock is a single call, so a panic elsewhere leaves the record whole.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<WatchName, Failing>> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<WatchName, Option<Failing>>> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::{WatchHealth, WatchName};
+    use crate::clock::SteppedClock;
+    use crate::metrics::Metrics;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_tenant_without_rights_is_nobody_elses_trouble() {
+        let clock = Arc::new(SteppedClock::starting_at(jiff::Timestamp::UNIX_EPOCH));
+        let health = WatchHealth::new(clock, Arc::new(Metrics::new("t")));
+        let [a, b, all] = [("pods", Some("a")), ("pods", Some("b")), ("namespaces", None)].map(|(what, place)| WatchName::new(what, place));
+        for well in [&b, &all] {
+            health.well(well);
+        }
+        health.failed(&a, "no right".into());
+        tokio::time::advance(Duration::from_mins(11)).await;
+        assert!(health.is_failing_in("a") && !health.is_failing_in("b"));
+        assert_eq!((health.stale(), health.dead()), (vec![], vec![]));
+        health.failed(&b, "no right".into());
+        tokio::time::advance(Duration::from_secs(30)).await;
+        assert_eq!(health.stale().len(), 2, "nothing is seen of any namespace");
+        assert_eq!(health.dead(), [] as [String; 0]);
+        health.forget("a");
+        health.forget("b");
+        assert_eq!(health.stale(), [] as [String; 0]);
+        health.failed(&all, "no right".into());
+        tokio::time::advance(Duration::from_mins(10)).await;
+        assert_eq!(health.dead().len(), 1);
     }
 }

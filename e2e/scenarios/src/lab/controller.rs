@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cluster_controller::context::{Context, Parts};
-use cluster_controller::controller::{Settings, run};
+use cluster_controller::controller::{Crew, Settings, run, run_undivided};
 use controller_kit::clock::{Clock, SteppedClock};
 use controller_kit::discovery::ServerAbilities;
 use controller_kit::leadership::{Ungated, WriteGate};
-use controller_kit::lease::{ElectionSettings, LeaderElector};
+use controller_kit::lease::{ElectionSettings, LeaderElector, Shards};
 use controller_kit::metrics::Metrics;
+use controller_kit::scope::Reach;
 use doris_sim::World;
 use http::Request;
 use http::header::CONTENT_LENGTH;
@@ -47,11 +48,29 @@ pub struct ControllerOptions {
     pub instance: u64,
     /// Whether it waits for the leader Lease.
     pub elected: bool,
+    /// Whether it shares the clusters with others of its kind instead, by shards.
+    pub sharded: bool,
+    /// Namespaces that it works in.
+    pub reach: Reach,
+    /// Name of its installation.
+    pub installation: Option<String>,
+    /// Rounds at the same time.
+    pub concurrency: u16,
 }
 
 impl Default for ControllerOptions {
     fn default() -> Self {
-        Self { identity: Identity::admin(), admission: None, instance: 0, elected: false }
+        let (reach, installation) = (Reach::default(), None);
+        Self {
+            identity: Identity::admin(),
+            admission: None,
+            instance: 0,
+            elected: false,
+            sharded: false,
+            reach,
+            installation,
+            concurrency: 8,
+        }
     }
 }
 
@@ -137,11 +156,15 @@ fn controller(client: Client, home: &Home, name: &str, life: u64) -> impl Future
     let now = jiff::Timestamp::from_millisecond(home.world.now_ms()).unwrap_or(begin);
     let clock = SteppedClock::starting_at(now);
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let elector = home.options.elected.then(|| {
-        let election =
-            ElectionSettings { namespace: "default".into(), name: LEASE.into(), identity: name.to_owned(), duration: LEASE_DURATION };
-        LeaderElector::new(client.clone(), election, clock.clone())
-    });
+    let election = ElectionSettings {
+        namespace: "default".into(),
+        name: LEASE.into(),
+        identity: name.to_owned(),
+        duration: LEASE_DURATION,
+        rivals: Vec::new(),
+    };
+    let shards = home.options.sharded.then(|| Shards::new(client.clone(), election.clone(), clock.clone()));
+    let elector = home.options.elected.then(|| LeaderElector::new(&client, election, clock.clone()));
     let gate: Arc<dyn WriteGate> = match &elector {
         Some(elector) => Arc::new(elector.leadership()),
         None => Arc::new(Ungated),
@@ -159,14 +182,25 @@ fn controller(client: Client, home: &Home, name: &str, life: u64) -> impl Future
     // Each life has its own randomness, or a new process would invent the ids of the former one.
     let seed = home.seed.wrapping_mul(1000).wrapping_add(home.options.instance * 100 + life);
     let ctx = Arc::new(Context::new(parts, &abilities, Some(seed)));
-    let settings = Settings { namespaces: Vec::new(), concurrency: 8, seed };
+    let ControllerOptions { reach, installation, concurrency, .. } = home.options.clone();
+    let settings = Settings { reach, installation, concurrency, seed };
+    // As the program does: who loses a Lease ends.
     async move {
-        let Some(elector) = elector else { return run(ctx, settings, async {}, CancellationToken::new()).await };
+        let never = CancellationToken::new();
+        if let Some(shards) = shards {
+            let gates = shards.leaderships().into_iter().map(|leadership| Arc::new(leadership) as Arc<dyn WriteGate>).collect();
+            let crew = Arc::new(Crew::divided(&ctx, gates));
+            tokio::select! {
+                () = run(crew.clone(), settings, async {}, never.clone()) => {}
+                _ = shards.run(never, crew.as_ref()) => {}
+            }
+            return;
+        }
+        let Some(elector) = elector else { return run_undivided(ctx, settings, async {}, never).await };
         let leadership = elector.leadership();
-        // As the program does: who loses the Lease ends.
         tokio::select! {
-            () = run(ctx, settings, leadership.acquired(), CancellationToken::new()) => {}
-            () = elector.run(CancellationToken::new()) => {}
+            () = run_undivided(ctx, settings, leadership.acquired(), never.clone()) => {}
+            () = elector.run(never) => {}
             () = leadership.lost() => {}
         }
     }

@@ -67,6 +67,11 @@ impl Watcher {
         Self { world, history, model, upgrades, _tasks: tasks }
     }
 
+    /// Looks at nothing.
+    pub(crate) fn blind(world: World) -> Self {
+        Self { world, history: Arc::default(), model: Arc::default(), upgrades: Arc::default(), _tasks: JoinSet::new() }
+    }
+
     /// All that was found so far.
     pub fn verdicts(&self) -> Verdicts {
         let (history, model) = (lock(&self.history), lock(&self.model));

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cluster_controller::context::{Context, Parts};
-use cluster_controller::controller::{Settings as ControllerSettings, run};
+use cluster_controller::controller::{Settings as ControllerSettings, run_undivided};
 use controller_kit::clock::SteppedClock;
 use controller_kit::discovery::ServerAbilities;
 use controller_kit::leadership::Ungated;
 use controller_kit::metrics::Metrics;
+use controller_kit::scope::Reach;
 use controller_kit::server::router;
 use doris_api::DorisCluster;
 use k8s_openapi::api::core::v1::Namespace;
@@ -46,10 +47,11 @@ impl Watching {
         let abilities = ServerAbilities::new((1, 36), ["policy/v1", "events.k8s.io/v1"].map(str::to_owned));
         let ctx = Arc::new(Context::new(parts, &abilities, Some(7)));
         let endpoints = Client::new(router(ctx.endpoints()), "default");
-        let namespaces = namespaces.iter().map(|&namespace| namespace.to_owned()).collect();
-        let settings = ControllerSettings { namespaces, concurrency: 8, seed: 7 };
+        let namespaces: Vec<String> = namespaces.iter().map(|&namespace| namespace.to_owned()).collect();
+        let reach = Reach::new(&namespaces, None, &[]).expect("a reach");
+        let settings = ControllerSettings { reach, installation: None, concurrency: 8, seed: 7 };
         let mut process = JoinSet::new();
-        process.spawn(run(ctx, settings, async {}, CancellationToken::new()));
+        process.spawn(run_undivided(ctx, settings, async {}, CancellationToken::new()));
         Self { endpoints, _process: process }
     }
 

@@ -51,6 +51,18 @@ async fn sync(clusters: Api<DorisCluster>, git: Shared) {
     }
 }
 
+/// Who owns what of the cluster object, at its top.
+async fn owners(lab: &Lab) -> Vec<(String, String)> {
+    let cluster = lab.cluster("default", "demo").await.expect("it is there");
+    let mut owners = Vec::new();
+    for entry in cluster.metadata.managed_fields.into_iter().flatten() {
+        let fields = entry.fields_v1.and_then(|fields| fields.0.as_object().cloned()).unwrap_or_default();
+        owners.extend(fields.into_iter().map(|(field, _)| (entry.manager.clone().unwrap_or_default(), field)));
+    }
+    owners.sort();
+    owners
+}
+
 #[tokio::test(start_paused = true)]
 async fn gitops_loop() {
     let lab = Lab::new(Settings::default()).await;
@@ -61,9 +73,10 @@ async fn gitops_loop() {
     let _controller = lab.start_controller();
     lab.until_ready("demo").await;
     for change in [
-        // A roll, a scale-out, an upgrade.
+        // A roll, a scale-out, a scale-in, an upgrade.
         json!({"be": {"labels": {"example.com/round": "2"}}}),
         json!({"be": {"replicas": 4}}),
+        json!({"be": {"replicas": 3}}),
         json!({"version": "3.0.3"}),
     ] {
         scenarios::lab::merge(&mut spec, &change);
@@ -74,7 +87,11 @@ async fn gitops_loop() {
         lab.until_ready("demo").await;
     }
     tool.abort();
+    let owners = owners(&lab).await;
     let git = lock(&git);
     assert_eq!(git.troubles, Vec::<String>::new(), "of {} applies", git.applies);
     assert!(git.applies > 60, "{}", git.applies);
+    assert_eq!(lab.refusals(409), Vec::<String>::new(), "nor does the controller meet a conflict");
+    assert_eq!(owners, [("argocd-controller".to_owned(), "f:spec".to_owned()), ("doris-cluster-controller".into(), "f:status".into())]);
+    assert_eq!(lab.broken_rules(), Vec::<String>::new());
 }

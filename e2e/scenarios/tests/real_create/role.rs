@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use doris_api::initializer::Phase;
-use doris_api::{Component, DorisInitializer, names};
-use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Secret};
+use doris_api::{Component, DorisCluster, DorisInitializer, names};
+use k8s_openapi::api::core::v1::{ConfigMap, Event, LimitRange, PersistentVolumeClaim, Pod, ResourceQuota, Secret};
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::ResourceExt as _;
-use kube::api::{ListParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use scenarios::lab::{basic, cluster};
 use scenarios::real::Place;
 use serde_json::json;
@@ -75,6 +75,7 @@ fn controller_runs_with_exactly_its_own_role() {
                 .await;
         }
         a_secret_is_missing(&place).await;
+        the_namespace_allows_no_pods(&place).await;
         less_is_asked_for(&place).await;
         a_frontend_is_restarted(&place).await;
         a_volume_grows(&place).await;
@@ -111,6 +112,37 @@ async fn a_secret_is_missing(place: &Place<'_>) {
             .any(|event| event.reason.as_deref() == Some("SecretMissing"))
     };
     place.until_so("an Event tells of the missing Secret", told).await;
+}
+
+/// A quota and then a limit range refuse pods: what the server says of it only in Events is told in the condition.
+async fn the_namespace_allows_no_pods(place: &Place<'_>) {
+    let quota = json!({"metadata": {"name": "team"}, "spec": {"hard": {"pods": "1"}}});
+    let quota: ResourceQuota = serde_json::from_value(quota).expect("a quota");
+    place.api::<ResourceQuota>().create(&PostParams::default(), &quota).await.expect("created");
+    let enforced = async || {
+        let found = place.api::<ResourceQuota>().get("team").await.expect("the quota");
+        found.status.is_some_and(|status| status.used.is_some_and(|used| used.contains_key("pods")))
+    };
+    place.until_so("the quota is in force", enforced).await;
+    let mut spec = basic("2.1.7");
+    spec["fe"]["resources"] = json!({"limits": {"memory": "8Gi"}});
+    place.apply(&cluster("tight", spec)).await.expect("applied");
+    let says = |reason: &'static str, part: &'static str| {
+        move |cluster: &doris_api::DorisCluster| {
+            let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
+            conditions
+                .into_iter()
+                .any(|condition| condition.type_ == "Stalled" && condition.reason == reason && condition.message.contains(part))
+        }
+    };
+    place.until("the quota is told", "tight", says("QuotaExceeded", "exceeded quota: team")).await;
+    let range = json!({"metadata": {"name": "team"}, "spec": {"limits": [{"type": "Container", "max": {"memory": "1Gi"}}]}});
+    let range: LimitRange = serde_json::from_value(range).expect("a limit range");
+    place.api::<LimitRange>().create(&PostParams::default(), &range).await.expect("created");
+    place.api::<ResourceQuota>().delete("team", &DeleteParams::default()).await.expect("deleted");
+    place.until("the limit range is told", "tight", says("RefusedByServer", "A LimitRange of the namespace says so")).await;
+    place.api::<LimitRange>().delete("team", &DeleteParams::default()).await.expect("deleted");
+    place.api::<DorisCluster>().delete("tight", &DeleteParams::background()).await.expect("deleted");
 }
 
 /// A member goes, and its volume with it.

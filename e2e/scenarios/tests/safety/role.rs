@@ -7,7 +7,7 @@ use doris_api::initializer::Phase;
 use doris_api::{DorisCluster, DorisInitializer};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, ResourceQuota, Secret, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
@@ -78,7 +78,7 @@ async fn work(role: &ClusterRole, kubernetes_minor: u32) -> BTreeSet<Right> {
     tokio::time::sleep(Duration::from_secs(330)).await;
     lab.api::<Secret>().delete("root", &DeleteParams::default()).await.expect("the Secret is deleted");
     tokio::time::sleep(Duration::from_secs(30)).await;
-    give(&lab, &json!({"password": "Correct-Horse-7"})).await;
+    refuse_pods(&lab).await;
     lab.until_ready("demo").await;
     initialize(&lab).await;
     edit::<ConfigMap>(&lab).await;
@@ -142,6 +142,17 @@ async fn initialize(lab: &Lab) {
         if phase == Some(Phase::Succeeded) { Ok(()) } else { Err(format!("{phase:?}")) }
     };
     lab.eventually("the statements are run", Duration::from_mins(2), is_done).await;
+}
+
+/// Lets the cluster come to life in a namespace that has no room for it at first: why, only Events say.
+async fn refuse_pods(lab: &Lab) {
+    let quota = json!({"metadata": {"name": "team"}, "spec": {"hard": {"pods": "1"}}});
+    let quota: ResourceQuota = serde_json::from_value(quota).expect("a quota");
+    lab.api::<ResourceQuota>().create(&PostParams::default(), &quota).await.expect("the quota is created");
+    give(lab, &json!({"password": "Correct-Horse-7"})).await;
+    let told = |cluster: &DorisCluster| condition(cluster, "Stalled").is_some_and(|(_, reason, _)| reason == "QuotaExceeded");
+    lab.until("the quota is told", "demo", Duration::from_mins(3), told).await;
+    lab.api::<ResourceQuota>().delete("team", &DeleteParams::default()).await.expect("the quota is deleted");
 }
 
 async fn give(lab: &Lab, data: &serde_json::Value) {
