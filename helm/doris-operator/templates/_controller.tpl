@@ -5,6 +5,13 @@
 {{- if and $watch.namespaces $watch.namespaceSelector -}}
 {{- fail "global.watch: name namespaces or give a namespaceSelector, not both" -}}
 {{- end -}}
+{{- /* What a controller does not know it would pass over, and look after clusters that it is to leave alone. */ -}}
+{{- $known := splitList "," (index .Chart.Annotations "doris-operator.dev/watch") -}}
+{{- range $way := list "namespaces" "namespaceSelector" "denyNamespaces" -}}
+{{- if and (get $watch $way) (not (has $way $known)) -}}
+{{- fail (printf "global.watch.%s: this version of the %s does not know it yet" $way $.Chart.Name) -}}
+{{- end -}}
+{{- end -}}
 {{- $minor := include "doris-operator.minor" . | int -}}
 {{- if .Values.serviceAccount.create }}
 apiVersion: v1

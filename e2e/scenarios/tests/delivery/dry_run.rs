@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt as _};
 use scenarios::delivery::{Command, Objects, root};
 use serde_json::{Value, json};
 
-use crate::harness::{CLUSTER, OPERATOR, run};
+use crate::harness::{CLUSTER, able_chart, run};
 
 /// A namespace that takes no pod which the strictest standard forbids.
 const NAMESPACE: &str = "dry-run";
@@ -31,7 +31,7 @@ fn a_real_server_takes_every_manifest_and_every_example() {
         kubectl.run(&["apply", "-f", &write("namespaces.json", &namespaces.to_string())]).await.expect("namespaces");
         let version = format!("1.{minor}");
         let render = async |values: &str| {
-            let call = ["template", "dry", OPERATOR, "-n", NAMESPACE, "--kube-version", &version, "--set", values];
+            let call = ["template", "dry", &able_chart(), "-n", NAMESPACE, "--kube-version", &version, "--set", values];
             helms.four.run(&call).await.expect("rendered")
         };
 
@@ -61,7 +61,7 @@ fn a_real_server_takes_every_manifest_and_every_example() {
             }
         }
         let everything = write("everything.json", &everything().to_string());
-        let call = ["template", "dry", OPERATOR, "-n", NAMESPACE, "--kube-version", &version, "--values", &everything];
+        let call = ["template", "dry", &able_chart(), "-n", NAMESPACE, "--kube-version", &version, "--values", &everything];
         let rendered = helms.four.run(&call).await.expect("rendered");
         tried += dry_run(&kubectl, &write("operator-everything.yaml", &rendered)).await;
         let least = "spec.version=2.1.7,spec.fe.replicas=1,spec.fe.storage.size=20Gi";

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use scenarios::control_plane::{DEFAULT_VERSION, Tool};
-use scenarios::delivery::{Command, Objects, Stand};
+use scenarios::delivery::{Command, Objects, Stand, controllers, root};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -80,4 +80,35 @@ pub fn run(body: impl AsyncFnOnce(&'static Stand, Helms, Command)) {
 pub async fn template(helm: &Command, release: &str, chart: &str, arguments: &[&str]) -> Objects {
     let call = [&["template", release, chart, "--namespace", RELEASE], arguments].concat();
     Objects::read(&helm.run(&call).await.expect("a rendered chart"))
+}
+
+/// The chart with controllers that know every way to say where clusters are looked after, whatever they know today. Rendered, not run.
+pub fn able_chart() -> String {
+    static ABLE: LazyLock<String> = LazyLock::new(|| {
+        let folder = HOME.path().join("able-chart");
+        copy(&root().join(OPERATOR), &folder);
+        for name in controllers() {
+            let file = folder.join("charts").join(name).join("Chart.yaml");
+            let text = std::fs::read_to_string(&file).expect("a chart");
+            let line = text.lines().find(|line| line.contains("doris-operator.dev/watch:")).expect("the ways it knows").to_owned();
+            let all = "  doris-operator.dev/watch: namespaces,namespaceSelector,denyNamespaces";
+            std::fs::write(&file, text.replace(&line, all)).expect("written");
+        }
+        folder.display().to_string()
+    });
+    ABLE.clone()
+}
+
+/// Copies a folder.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).expect("copied");
+        }
+    }
 }

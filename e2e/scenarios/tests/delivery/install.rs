@@ -17,7 +17,7 @@ use scenarios::demo::progress::{is_ready, why_not_ready};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::harness::{CLUSTER, OPERATOR, RELEASE, run};
+use crate::harness::{CLUSTER, OPERATOR, RELEASE, copy, run};
 
 /// Where the cluster is.
 const TEAM: &str = "team-a";
@@ -108,19 +108,6 @@ fn older_chart(folder: &Path) {
     let text = std::fs::read_to_string(&file).expect("a definition");
     assert!(text.contains(SENTENCE.0), "the sentence is another now");
     std::fs::write(&file, text.replace(SENTENCE.0, SENTENCE.1)).expect("written");
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("an entry");
-        let to = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).expect("copied");
-        }
-    }
 }
 
 /// A namespace; that of the operator takes no pod that the strictest standard forbids.

@@ -2,7 +2,7 @@
 
 use crate::harness::{CLUSTER, OPERATOR, offline};
 
-const OF_THE_OPERATOR: [(&str, &str); 12] = [
+const OF_THE_OPERATOR: [(&str, &str); 14] = [
     ("cluster-controler.enabled=false", "cluster-controler"),
     ("cluster-controller.replica=3", "replica"),
     ("cluster-controller.replicas=many", "replicas"),
@@ -14,6 +14,9 @@ const OF_THE_OPERATOR: [(&str, &str); 12] = [
     ("global.watch.namespaces={Team_A}", "namespaces"),
     ("global.image.pullPolicy=Sometimes", "pullPolicy"),
     ("global.tracing.endpoint=collector:4317", "endpoint"),
+    // What the controller does not know yet it would pass over. Its Chart.yaml says what it knows.
+    ("global.watch.namespaceSelector=team", "does not know it yet"),
+    ("global.watch.denyNamespaces={sandbox}", "does not know it yet"),
     ("global.watch.namespaces={a},global.watch.namespaceSelector=team", "not both"),
 ];
 const OF_A_CLUSTER: [(&str, &str); 7] = [

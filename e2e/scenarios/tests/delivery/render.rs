@@ -4,7 +4,7 @@ use doris_api::crd::{CURRENT_MINOR, crds};
 use scenarios::delivery::{controllers, difference, root};
 use serde_json::Value;
 
-use crate::harness::{CLUSTER, OPERATOR, RELEASE, offline, template};
+use crate::harness::{CLUSTER, OPERATOR, RELEASE, able_chart, offline, template};
 
 const LEAST: &str = "spec.version=2.1.7,spec.fe.replicas=1,spec.fe.storage.size=20Gi";
 /// Where clusters are looked after, and the values that say it.
@@ -36,8 +36,8 @@ fn every_combination_of_controllers_and_scopes_renders_alike_in_both() {
             let switches = switches.join(",");
             for (scope, values) in SCOPES {
                 let arguments = ["--kube-version", "1.36", "--set", "crds.enabled=false", "--set", &switches, "--set", values];
-                let three = template(&helms.three, RELEASE, OPERATOR, &arguments).await;
-                let four = template(&helms.four, RELEASE, OPERATOR, &arguments).await;
+                let three = template(&helms.three, RELEASE, &able_chart(), &arguments).await;
+                let four = template(&helms.four, RELEASE, &able_chart(), &arguments).await;
                 assert_eq!(three, four, "{switches} {scope}");
                 for (index, name) in controllers.iter().enumerate() {
                     let title = format!("Deployment {RELEASE}/{RELEASE}-{name}");
@@ -60,7 +60,7 @@ fn a_scope_is_told_to_the_controller() {
             ("WATCH_NAMESPACES", "team-a,team-b"),
             ("WATCH_NAMESPACE_SELECTOR", "team=analytics,stage in (test, prod)"),
         ]) {
-            let objects = template(&helms.four, RELEASE, OPERATOR, &["--set", "crds.enabled=false", "--set", values]).await;
+            let objects = template(&helms.four, RELEASE, &able_chart(), &["--set", "crds.enabled=false", "--set", values]).await;
             let deployment = objects.of_kind("Deployment").next().expect("a Deployment");
             assert_eq!(variable(deployment, name), Some(expected), "{values}");
         }
@@ -119,7 +119,8 @@ fn a_cluster_and_its_initializers_are_what_the_values_say() {
 /// What every entry of the list has to bring along.
 #[test]
 fn every_controller_comes_with_chart_roles_kustomize_image_and_a_page() {
-    let dockerfile = std::fs::read_to_string(root().join("deploy/docker/Dockerfile")).expect("the Dockerfile");
+    let read = |file: &str| std::fs::read_to_string(root().join(file)).expect("a file");
+    let (dockerfile, page) = (read("deploy/docker/Dockerfile"), read("docs/src/images.md"));
     for name in controllers() {
         for file in [
             format!("helm/doris-operator/charts/{name}/values.yaml"),
@@ -131,6 +132,7 @@ fn every_controller_comes_with_chart_roles_kustomize_image_and_a_page() {
             assert!(root().join(&file).is_file(), "{file} is missing");
         }
         assert!(dockerfile.contains(&format!(" AS {name}\n")), "the Dockerfile has no target {name}");
+        assert!(page.contains(&format!("| `{name}` |")), "the page about images has no line about {name}");
     }
 }
 
