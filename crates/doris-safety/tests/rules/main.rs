@@ -3,6 +3,7 @@
 mod backends;
 mod fixtures;
 mod frontends;
+mod laws;
 mod operation;
 mod overrides;
 mod preflight;
