@@ -97,7 +97,9 @@ impl Round<'_> {
         let (serving, silent) = self.frontends_by_serving();
         let step = plan(&self.scene(is_founded, &sets, &serving, &silent, &asked));
         tracing::debug!(cluster = self.key.name, ?step, "suspension");
+        // Halfway up nothing is served yet, and nobody looks after it as a cluster that runs.
         if step == Step::Begin(Direction::Down)
+            && self.operation(RESUME).is_none()
             && let Some(mut asking) = session.take()
         {
             let may = self.may_suspend(&mut asking).await?;
@@ -325,7 +327,9 @@ impl Round<'_> {
     /// Lets every frontend that is alive move tablets again; whether each of them does already. The others forgot it.
     async fn is_let_go_everywhere(&mut self, kind: Kind, doris: Option<&Doris>) -> Result<bool, Error> {
         let Some(doris) = doris.filter(|_| !self.cluster.spec.suspend) else { return Ok(true) };
-        let alive: Vec<String> = doris.frontends.iter().filter(|row| row.alive).map(|row| row.host.clone()).collect();
+        let mut alive: Vec<String> = doris.frontends.iter().filter(|row| row.alive).map(|row| row.host.clone()).collect();
+        // Nobody's silence keeps the master from it, whose switches count.
+        alive.sort_by_key(|host| doris.master() != Some(host.as_str()));
         let name = self.key.name.clone();
         self.take_switches_back(kind, &name, &HOLDS, &alive).await
     }
