@@ -127,6 +127,14 @@ spec:
 - name: DENY_NAMESPACES
   value: {{ join "," . | quote }}
 {{- end }}
+{{- with $global.installation }}
+- name: INSTALLATION
+  value: {{ . | quote }}
+{{- end }}
+{{- if .Values.sharded }}
+- name: SHARDED
+  value: "true"
+{{- end }}
 {{- with $global.tracing.endpoint }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
   value: {{ . | quote }}

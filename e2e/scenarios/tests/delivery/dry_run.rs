@@ -118,6 +118,7 @@ fn everything() -> Value {
             "fullnameOverride": "ours",
             "image": {"registry": "registry.example.com:5000/team", "tag": "2", "pullPolicy": "Always", "pullSecrets": ["one", "two"]},
             "watch": {"namespaceSelector": "team in (a, b),!old", "denyNamespaces": ["kube-system"]},
+            "installation": "green",
             "clusterDomain": "example.local",
             "log": {"format": "text", "filter": "info,kube=debug"},
             "tracing": {"endpoint": "http://collector.tracing:4317"},
@@ -126,6 +127,7 @@ fn everything() -> Value {
         "cluster-controller": {
             "replicas": 3,
             "image": {"repository": "other/name", "digest": format!("sha256:{}", "0123456789abcdef".repeat(4)), "pullPolicy": "Never"},
+            "sharded": true,
             "concurrency": 64,
             "leaseSeconds": 15,
             "listenAddress": "[::]:8080",

@@ -14,9 +14,8 @@ const OF_THE_OPERATOR: [(&str, &str); 14] = [
     ("global.watch.namespaces={Team_A}", "namespaces"),
     ("global.image.pullPolicy=Sometimes", "pullPolicy"),
     ("global.tracing.endpoint=collector:4317", "endpoint"),
-    // What the controller does not know yet it would pass over. Its Chart.yaml says what it knows.
-    ("global.watch.namespaceSelector=team", "does not know it yet"),
-    ("global.watch.denyNamespaces={sandbox}", "does not know it yet"),
+    ("global.installation=Green", "installation"),
+    ("cluster-controller.sharded=yes", "sharded"),
     ("global.watch.namespaces={a},global.watch.namespaceSelector=team", "not both"),
 ];
 const OF_A_CLUSTER: [(&str, &str); 7] = [
