@@ -209,6 +209,23 @@ async fn a_lost_node_is_found_out_and_its_pods_run_again_when_it_returns() {
     assert!(conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_node_that_was_not_heard_of_tells_again_that_its_pods_are_ready() {
+    let lab = lab();
+    let mut object = pod("a", &json!({}));
+    object["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
+    lab.create::<Pod>(object).await;
+    lab.until_ready("a").await;
+    let node = lab.nodes.node_of("default", "a").expect("a node");
+    lab.nodes.lose_node(&node, NodeLoss::Unreachable);
+    lab.until("a", "the loss", |pod| !condition(pod, "Ready")).await;
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(lab.nodes.address("default", "a").is_some(), "its processes run on");
+    lab.until("a", "nobody hears that they do", |pod| !condition(pod, "Ready")).await;
+    lab.nodes.restore_node(&node);
+    lab.until("a", "the return", |pod| condition(pod, "Ready") && restarts(pod) == 0).await;
+}
+
 fn frontend() -> Value {
     let probe = |kind: &str| json!({"exec": {"command": ["/bin/sh", "/opt/doris-operator/bin/probe.sh", kind, "fe"]}, "periodSeconds": 5});
     let variable = |name: &str, path: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}});

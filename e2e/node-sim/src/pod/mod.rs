@@ -251,7 +251,21 @@ impl Kubelet {
         }
     }
 
-    /// Sends the status when it differs from what was sent last.
+    /// Somebody else wrote that the pod is not ready, as is done for a node that is not heard of.
+    fn is_contradicted(&self, status: &Value) -> bool {
+        let told = self.pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+        let told = told.into_iter().flatten().find(|condition| condition.type_ == "Ready").map(|condition| condition.status == "True");
+        let is_ready = status["conditions"].as_array().into_iter().flatten().any(|one| one["type"] == "Ready" && one["status"] == "True");
+        is_ready && told == Some(false)
+    }
+
+    /// Nothing goes to or from a node that is lost.
+    fn is_cut_off(&self) -> bool {
+        let node = self.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default();
+        lock(&self.shared.faults).lost_nodes.contains_key(node)
+    }
+
+    /// Sends the status when it differs from what was sent last, or from what the server has by now.
     async fn publish(&mut self) {
         let now = self.shared.now();
         let mut transitions = std::mem::take(&mut self.transitions);
@@ -262,7 +276,7 @@ impl Kubelet {
                 .as_array()
                 .is_some_and(|conditions| conditions.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True")),
         );
-        if status == self.sent {
+        if self.is_cut_off() || status == self.sent && !self.is_contradicted(&status) {
             return;
         }
         let pods: Api<Pod> = Api::namespaced(self.shared.client.clone(), &self.pod.namespace().unwrap_or_default());
