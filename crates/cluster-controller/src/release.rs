@@ -102,6 +102,16 @@ impl Release {
         }
     }
 
+    /// The newest line that any member may run now: what a version does is judged by it where the newer one is the one to be
+    /// careful with.
+    pub fn newest_line(&self) -> Option<Line> {
+        let upgrade = self.upgrade.iter();
+        let named = upgrade
+            .flat_map(|upgrade| [&upgrade.from, &upgrade.to].into_iter().chain(upgrade.forward.values().map(|build| &build.version)));
+        let written = self.written.iter().map(|written| &written.version);
+        self.templates.values().map(|build| &build.version).chain(named).chain(written).map(DorisVersion::line).max()
+    }
+
     /// Line of the newest version that was ever master.
     pub fn written_line(&self) -> Option<Line> {
         self.written.as_ref().map(|written| written.version.line())
@@ -172,7 +182,7 @@ mod tests {
     use doris_api::{Component, DorisClusterSpec};
     use serde_json::{Value, json};
 
-    use super::{Release, first, wanted};
+    use super::{Release, Written, first, wanted};
 
     fn spec(change: &Value) -> DorisClusterSpec {
         let mut spec = json!({
@@ -215,6 +225,21 @@ mod tests {
             error.to_string(),
             "be.image x/doris:be-2.1.7 brings Doris 2.1.7, and spec.version is 3.0.3: both have to name one version"
         );
+    }
+
+    #[test]
+    fn the_newest_line_is_that_of_whoever_may_run_not_of_the_spec() {
+        let asked = spec(&json!({}));
+        let line = |release: &Release| release.newest_line().map(|line| line.to_string());
+        let mut release = first(&asked, |_| None);
+        assert_eq!(line(&release).as_deref(), Some("2.1"));
+        // On its way back from a version that has been master: the spec says 2.1, and frontends of 3.0 run.
+        let written = Written { version: "3.0.3".parse().expect("a version"), since: None, by: String::new() };
+        release.written = Some(written);
+        assert_eq!(line(&release).as_deref(), Some("3.0"));
+        let newer = first(&spec(&json!({"version": "3.0.3"})), |_| None);
+        release = Release { written: None, ..crate::plan::upgrade::begun(&first(&asked, |_| None), &newer.templates).expect("an upgrade") };
+        assert_eq!(line(&release).as_deref(), Some("3.0"), "from the beginning of the upgrade on");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::volumes::ClaimView;
 use crate::error::Error;
 use crate::observe::doris::Doris;
 use crate::plan::scaling::{Claim, Leaver, Mark, Pod, Record, Row, Set, Stayer};
+use crate::release::Release;
 
 /// What the confirmation that one follower is enough is recorded for.
 pub(super) const ONE_FOLLOWER: &str = "ScaleIn to one follower";
@@ -232,8 +233,7 @@ impl Round<'_> {
 
     /// Whether loads that were acknowledged may only stand in a log on this backend. 2.0 has no such logs.
     async fn has_logs(&self, doris: &Doris, row: &Backend) -> bool {
-        let version: Option<DorisVersion> = self.cluster.spec.version.parse().ok();
-        if version.is_some_and(|version| version.line() < Line::V2_1) {
+        if self.newest_line().is_some_and(|line| line < Line::V2_1) {
             return false;
         }
         // Who does not tell may have some.
@@ -243,8 +243,13 @@ impl Round<'_> {
     /// Before 3.0 Doris changes the group first and writes the drop down after it: with two followers the one that is
     /// dropped is there to agree. From 3.0 on it may have ended itself before.
     pub(super) fn one_follower_is_safe(&self) -> bool {
-        let version: Option<DorisVersion> = self.cluster.spec.version.parse().ok();
-        version.is_some_and(|version| version.line() < Line::V3_0)
+        self.newest_line().is_some_and(|line| line < Line::V3_0)
+    }
+
+    /// The newest line that a member may run: the spec may ask for one that is refused.
+    fn newest_line(&self) -> Option<Line> {
+        let release = self.facts.identity.as_ref().and_then(|identity| identity.release.as_ref());
+        release.and_then(Release::newest_line).or_else(|| Some(self.cluster.spec.version.parse::<DorisVersion>().ok()?.line()))
     }
 
     /// Somebody said for the time being that one follower is enough.
