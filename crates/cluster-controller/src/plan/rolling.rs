@@ -124,11 +124,16 @@ fn tidy(scene: &Scene<'_>) -> Option<Step> {
         return Some(Step::ReleaseScheduler);
     }
     let others = || scene.members.iter().filter(|member| !under_work(member));
-    if let Some(drained) = others().find(|member| member.is_drained_in_part()) {
+    if let Some(drained) = first(others().filter(|member| member.is_drained_in_part())) {
         return Some(Step::Undrain { pod: drained.name.clone() });
     }
-    let silenced = others().find(|member| member.pod.as_ref().is_some_and(|pod| !pod.serving && !pod.leaving));
-    silenced.map(|member| Step::Serve { pod: member.name.clone() })
+    let silenced = others().filter(|member| member.pod.as_ref().is_some_and(|pod| !pod.serving && !pod.leaving));
+    first(silenced).map(|member| Step::Serve { pod: member.name.clone() })
+}
+
+/// One of several, whatever the order in which they are listed.
+fn first<'a>(members: impl Iterator<Item = &'a Member>) -> Option<&'a Member> {
+    members.min_by_key(|member| &member.name)
 }
 
 /// The member whose turn comes, if nothing keeps it.
@@ -141,11 +146,12 @@ fn next(scene: &Scene<'_>) -> Step {
     if let Some(why) = order::kept(scene, member) {
         return Step::Held(why);
     }
-    if let Some(absent) = scene.members.iter().find(|other| other.name != member.name && other.is_away()).filter(|_| !is_down) {
+    let others = || scene.members.iter().filter(|other| other.name != member.name && !is_down);
+    if let Some(absent) = first(others().filter(|other| other.is_away())) {
         let what = absent.trouble().map(|trouble| format!(" ({trouble})")).unwrap_or_default();
         return Step::Wait(format!("{} is not there{what}; {} is restarted once it is back", absent.name, member.name));
     }
-    if let Some(behind) = scene.members.iter().find(|other| is_behind(other, member)).filter(|_| !is_down) {
+    if let Some(behind) = first(others().filter(|other| is_behind(other, member))) {
         return Step::Wait(format!("{} has to catch up with the master before {} is restarted", behind.name, member.name));
     }
     Step::Begin { pod: member.name.clone(), reason }
@@ -167,5 +173,7 @@ fn broker(scene: &Scene<'_>, member: &Member, record: &Record) -> Step {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -142,6 +142,13 @@ const ORDER: [Component; 5] = [Component::Cn, Component::FeObserver, Component::
 
 /// What is to be done next.
 pub fn plan(scene: &Scene<'_>) -> Outcome {
+    // The highest ordinal of a kind is the first, in whichever order they are listed.
+    let mut leavers = scene.leavers.to_vec();
+    leavers.sort_by_key(|leaver| (leaver.component, std::cmp::Reverse(leaver.ordinal)));
+    plan_sorted(&Scene { leavers: &leavers, ..scene.clone() })
+}
+
+fn plan_sorted(scene: &Scene<'_>) -> Outcome {
     if let Some(step) = take_back(scene) {
         return Outcome { step, told: Vec::new(), stopped: None };
     }
@@ -232,5 +239,7 @@ fn begin(scene: &Scene<'_>, admitted: &[&Leaver], next: &Leaver) -> Option<Step>
     Some(Step::Begin { targets, focus: Focus { pod: next.pod.clone(), uid, since, restarts } })
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -114,6 +114,9 @@ pub fn put_disks(spec: &mut DorisClusterSpec, component: Component, in_force: &[
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use doris_api::Component;
     use doris_api::cluster::Medium;

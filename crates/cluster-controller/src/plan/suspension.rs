@@ -204,6 +204,9 @@ fn up(scene: &Scene<'_>) -> Step {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 

@@ -47,7 +47,8 @@ pub(super) fn kept(scene: &Scene<'_>, member: &Member) -> Option<String> {
         return None;
     }
     let kept = scene.members.iter().filter(|other| other.component == member.component && is_outdated(other));
-    let names: Vec<&str> = kept.map(|other| other.name.as_str()).collect();
+    let mut names: Vec<&str> = kept.map(|other| other.name.as_str()).collect();
+    names.sort_unstable();
     Some(format!(
         "update.partition is {}, so {} keep{} what {} until it is lowered, and so does everything that comes after",
         scene.limits.partition,
@@ -63,7 +64,7 @@ fn is_kept(scene: &Scene<'_>, member: &Member) -> bool {
 }
 
 /// Position in the order of a roll: the least one is the next.
-type Turn = (u8, bool, (bool, Reverse<u32>), Reverse<u32>);
+type Turn = (u8, bool, (bool, Reverse<u32>), Reverse<u32>, Component);
 
 /// What cannot run goes first: replacing it takes nothing away. Then backends, compute nodes,
 /// brokers, observers, followers, and the master last. The highest ordinal of a kind is the first,
@@ -78,7 +79,7 @@ fn turn(scene: &Scene<'_>, member: &Member) -> Turn {
         Component::Fe if !member.is_master => 5,
         Component::Fe => 6,
     };
-    (rank, is_kept(scene, member), domain(scene, member), Reverse(member.ordinal))
+    (rank, is_kept(scene, member), domain(scene, member), Reverse(member.ordinal), member.component)
 }
 
 /// Domains that were begun with come first, then the one of the highest ordinal.
