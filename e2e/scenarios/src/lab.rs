@@ -187,6 +187,12 @@ impl Lab {
         self.storm.writes()
     }
 
+    /// Notes that a pod's member is taken away by somebody else than a controller: what a controller had just decided on is not
+    /// judged by it.
+    pub fn disturbed(&self, pod: &str) {
+        self.storm.disturbed(pod);
+    }
+
     /// Whether the API server refused somebody for lack of a right.
     pub fn denials(&self) -> Vec<String> {
         self.storm.denials()

@@ -107,7 +107,8 @@ fn crash_anywhere(workload: Workload) {
 
 #[test]
 fn oracles_catch_seeded_bugs() {
-    let outcomes = each(Bug::ALL.to_vec(), |(bug, _)| paused(run(seed(), CREATE, Plan::NONE, async |lab: &Lab| bug.commit(lab).await)));
+    let outcomes =
+        each(Bug::ALL.to_vec(), |(bug, _)| paused(run(seed(), CREATE, Plan::NONE, async |lab: &Lab| Box::pin(bug.commit(lab)).await)));
     let mut missed = Vec::new();
     for ((bug, rule), outcome) in outcomes {
         let broken = outcome.map_or_else(|panic| vec![panic], |outcome| outcome.broken);

@@ -8,7 +8,7 @@ use scenarios::lab::many::{each, paused};
 use scenarios::lab::walks::{Walk, run};
 
 /// So many walks in CI.
-const WALKS: u64 = 60;
+const WALKS: u64 = 500;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))

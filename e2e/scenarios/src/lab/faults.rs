@@ -87,6 +87,20 @@ impl Faults {
         Self::new([])
     }
 
+    /// Plans one fault more: so many steps from now.
+    pub fn plan(&self, steps: u64, fault: Fault) {
+        let mut state = self.lock();
+        let taken = u64::try_from(state.log.len()).unwrap_or(u64::MAX);
+        state.plan.insert(taken.saturating_add(steps), fault);
+    }
+
+    /// Takes back what was not reached.
+    pub fn clear(&self) {
+        let mut state = self.lock();
+        state.plan.clear();
+        state.named.clear();
+    }
+
     /// Counts a step and says what happens to it.
     pub fn step(&self, what: impl Into<String>) -> Verdict {
         let (mut state, what) = (self.lock(), what.into());

@@ -9,8 +9,10 @@ mod history;
 mod leaving;
 pub mod logs;
 mod model;
+pub(crate) mod operations;
 mod probe;
 mod rolls;
+mod starts;
 mod upgrades;
 mod volumes;
 
@@ -25,6 +27,7 @@ use tokio::task::JoinSet;
 use history::History;
 use model::Model;
 use rolls::Rolls;
+use starts::Starts;
 use upgrades::Upgrades;
 
 use super::storm::Storm;
@@ -37,6 +40,8 @@ pub(crate) type ClusterName = (String, String);
 
 /// The model tells of processes, ports and roles at once; rows and journals are looked at this often.
 const LOOK: Duration = Duration::from_millis(200);
+/// Who was taken away by somebody else so shortly before a controller acts was not known to be down.
+pub(crate) const UNNOTICED: Duration = Duration::from_secs(10);
 /// Between two rounds of logins.
 const PROBE: Duration = Duration::from_secs(1);
 
@@ -46,6 +51,7 @@ pub struct Watcher {
     history: Arc<Mutex<History>>,
     model: Arc<Mutex<Model>>,
     upgrades: Arc<Mutex<Upgrades>>,
+    starts: Arc<Mutex<Starts>>,
     _tasks: JoinSet<()>,
 }
 
@@ -54,22 +60,30 @@ impl Watcher {
     /// follow from.
     pub(crate) fn start(world: World, client: &Client, storm: Option<Storm>) -> Self {
         let (history, model) = (Arc::new(Mutex::new(History::default())), Arc::new(Mutex::new(Model::default())));
-        let upgrades = Arc::new(Mutex::new(Upgrades::default()));
+        let (upgrades, starts) = (Arc::new(Mutex::new(Upgrades::default())), Arc::new(Mutex::new(Starts::default())));
         let mut tasks = JoinSet::new();
         for kind in history::kinds() {
             tasks.spawn(history::follow(client.clone(), kind, history.clone()));
         }
-        if let Some(storm) = storm {
+        if let Some(storm) = storm.clone() {
             tasks.spawn(judge_stops(world.clone(), storm, history.clone(), model.clone()));
         }
-        tasks.spawn(look(world.clone(), history.clone(), model.clone(), upgrades.clone()));
+        let seen = Seen { history: history.clone(), model: model.clone(), upgrades: upgrades.clone(), starts: starts.clone() };
+        tasks.spawn(look(world.clone(), storm, seen));
         tasks.spawn(log_in(world.clone(), history.clone(), model.clone()));
-        Self { world, history, model, upgrades, _tasks: tasks }
+        Self { world, history, model, upgrades, starts, _tasks: tasks }
     }
 
     /// Looks at nothing.
     pub(crate) fn blind(world: World) -> Self {
-        Self { world, history: Arc::default(), model: Arc::default(), upgrades: Arc::default(), _tasks: JoinSet::new() }
+        Self {
+            world,
+            history: Arc::default(),
+            model: Arc::default(),
+            upgrades: Arc::default(),
+            starts: Arc::default(),
+            _tasks: JoinSet::new(),
+        }
     }
 
     /// All that was found so far.
@@ -77,6 +91,7 @@ impl Watcher {
         let (history, model) = (lock(&self.history), lock(&self.model));
         let mut broken: BTreeSet<String> = model.broken().clone();
         broken.extend(lock(&self.upgrades).broken().iter().cloned());
+        broken.extend(judge_blank_starts(&history, &lock(&self.starts)));
         broken.extend(upgrades::judge_starts(&self.world.fe_starts(), &self.world.crossings()));
         broken.extend(history.judge());
         broken.extend(judge_names(&history, &model));
@@ -96,12 +111,29 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn look(world: World, history: Arc<Mutex<History>>, model: Arc<Mutex<Model>>, upgrades: Arc<Mutex<Upgrades>>) {
+/// What is looked at whenever something has happened.
+struct Seen {
+    history: Arc<Mutex<History>>,
+    model: Arc<Mutex<Model>>,
+    upgrades: Arc<Mutex<Upgrades>>,
+    starts: Arc<Mutex<Starts>>,
+}
+
+async fn look(world: World, storm: Option<Storm>, seen: Seen) {
+    let Seen { history, model, upgrades, starts } = seen;
     loop {
+        let is_disturbed = storm.as_ref().is_some_and(|storm| storm.is_disturbed_for(UNNOTICED));
         lock(&upgrades).look(&world.versions());
-        let mut broken = lock(&history).leaving().look(&world);
-        let fresh = lock(&model).look(&world.members());
-        broken.extend(fresh.iter().filter_map(|(cluster, host)| lock(&history).leaving().registered(cluster, host)));
+        let members = world.members();
+        lock(&starts).look(&members);
+        let mut broken = lock(&history).leaving().look(&world, &members);
+        broken.extend(lock(&history).operations().switches(&world.live_settings(), &members));
+        let fresh = lock(&model).look(&members, is_disturbed);
+        for (cluster, host) in &fresh {
+            let mut history = lock(&history);
+            broken.extend(history.leaving().registered(cluster, host));
+            broken.extend(history.operations().registered(cluster, host));
+        }
         for sentence in broken {
             lock(&model).break_rule(sentence);
         }
@@ -160,6 +192,13 @@ fn judge_configurations(history: &History, world: &World) -> Vec<String> {
     };
     let broken = history.rewritten().iter().filter(is_fixed);
     broken.map(|(name, key)| format!("in-turn: {key} was changed in ConfigMap {name}, and only a restart changes it")).collect()
+}
+
+/// `blank-on-ticket`, and what else is wrong with starts.
+fn judge_blank_starts(history: &History, starts: &Starts) -> Vec<String> {
+    let without_leave = starts.blank().iter().filter(|start| !history.may_be_blank(&start.namespace, &start.pod));
+    let told = without_leave.map(|start| format!("blank-on-ticket: {} had data and started on empty disks without leave", start.pod));
+    told.chain(starts.broken().iter().cloned()).collect()
 }
 
 /// `found-on-record` and `found-once`: a founding start follows its committed record, and none

@@ -194,6 +194,7 @@ pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFn
     if let Some(cluster) = lab.cluster("default", NAME).await {
         broken.extend(end::truth(&lab, &cluster));
         broken.extend(end::in_force(&lab, &cluster).await);
+        broken.extend(end::switches(&lab, &cluster.spec));
     }
     let end = match end::state(&lab, NAME).await {
         Ok(end) => end,
@@ -203,7 +204,6 @@ pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFn
         }
     };
     broken.extend(end::left_tickets(&end));
-    broken.extend(end::switches(&lab));
     broken.extend(lab.broken_rules());
     broken.extend(logs.judge(&lab.passwords()));
     drop(guard);

@@ -19,6 +19,7 @@ struct Log {
     refusals: Vec<(u16, String)>,
     rights: BTreeSet<Right>,
     deletions: Vec<(Instant, String)>,
+    disturbances: Vec<(Instant, String)>,
 }
 
 /// A right that a controller used: verb, API group and resource.
@@ -71,6 +72,22 @@ impl Storm {
     /// Pods that controllers deleted, with the time.
     pub fn deletions(&self) -> Vec<(Instant, String)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).deletions.clone()
+    }
+
+    /// Notes that somebody else takes a pod's member away now.
+    pub fn disturbed(&self, pod: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).disturbances.push((Instant::now(), pod.to_owned()));
+    }
+
+    /// Whether somebody else took a member away within the last while.
+    pub fn is_disturbed_for(&self, span: Duration) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).disturbances.iter().any(|(at, _)| at.elapsed() <= span)
+    }
+
+    /// Whether somebody else took this pod's member away since then.
+    pub fn is_taken_since(&self, pod: &str, since: Instant) -> bool {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.disturbances.iter().any(|(at, taken)| *at >= since && taken == pod)
     }
 
     pub fn denials(&self) -> Vec<String> {

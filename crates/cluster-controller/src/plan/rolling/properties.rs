@@ -13,6 +13,7 @@ use super::{Health, Limits, Member, Order, Pod, Record, Scene, Step, Switch, pla
 const STEPS: usize = 600;
 
 /// A member as it is drawn.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug)]
 struct Drawn {
     outdated: bool,

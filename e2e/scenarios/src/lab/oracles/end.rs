@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use doris_api::{Component, DorisCluster, labels, names};
+use doris_api::{Component, DorisCluster, DorisClusterSpec, labels, names};
 use doris_sim::{FrontendFacts, MemberFacts, MemberKind};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Map, Value};
 
+use super::operations::is_switch;
 use crate::lab::{Lab, is_ready};
 
 /// For this long nothing may be written once a cluster is ready.
@@ -269,14 +270,13 @@ pub fn truth(lab: &Lab, cluster: &DorisCluster) -> Vec<String> {
     broken
 }
 
-/// `switches-back`: nothing that an operation switched stays switched.
-pub fn switches(lab: &Lab) -> Vec<String> {
+/// `switches-back`: nothing that an operation switched stays switched. What the spec's own configuration says is no such thing.
+pub fn switches(lab: &Lab, spec: &DorisClusterSpec) -> Vec<String> {
     let facts = lab.world.members();
     let rows = master(&facts).map(|master| master.registered.as_slice()).unwrap_or_default();
     let kept_away = rows.iter().filter(|row| row.kept_away).map(|row| format!("switches-back: work is kept away from {}", row.host));
-    // What operations switch; other keys of that form are the user's to change while processes run.
-    let is_switch = |key: &str| key.starts_with("disable_") && (key.ends_with("balance") || key.ends_with("scheduler"));
-    let settings = lab.world.live_settings().into_iter().filter(|setting| is_switch(&setting.key));
+    let is_specified = |key: &str| spec.fe.member.config.contains_key(key);
+    let settings = lab.world.live_settings().into_iter().filter(|setting| is_switch(&setting.key) && !is_specified(&setting.key));
     let told = |setting: doris_sim::LiveSetting| {
         format!("switches-back: {} is {} on {}, which was started with {}", setting.key, setting.value, setting.fqdn, setting.at_start)
     };

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use doris_api::labels;
 use doris_api::member::{TICKET_ANNOTATION, Ticket};
+use doris_api::{Component, labels};
 use futures::StreamExt as _;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher::{Config, Event, watcher};
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::leaving::Leaving;
+use super::operations::Operations;
 use super::probe::ClusterAccounts;
 use super::volumes::Volumes;
 use super::{ClusterName, lock};
@@ -69,10 +70,13 @@ pub(super) struct History {
     services: BTreeSet<(String, String)>,
     claims_lost: BTreeSet<String>,
     leaving: Leaving,
+    operations: Operations,
     /// Text of each configuration as it was seen last, and keys that were changed in it: name of the ConfigMap and key.
     configurations: BTreeMap<(String, String), String>,
     rewritten: BTreeSet<(String, String)>,
     volumes: Volumes,
+    /// Sets of frontends that could elect nobody.
+    too_few: BTreeSet<String>,
     /// Objects that are no secrets, as text, with what they are.
     texts: BTreeSet<(String, String)>,
     /// Clusters whose tables may be away during a restart, or where somebody overrode that.
@@ -138,7 +142,10 @@ impl History {
                 self.claims_lost.insert(format!("{}/{}", key.0, key.1));
             }
             ("StatefulSet", Some(cluster)) => {
-                self.volumes.set(&(key.0.clone(), cluster.clone()), &object, deleted);
+                let owner = (key.0.clone(), cluster.clone());
+                if self.volumes.set(&owner, &object, deleted) && key.1 == format!("{cluster}-fe") {
+                    self.frontends_begin(&owner, &object);
+                }
                 self.leaving.set((key.0.clone(), cluster.clone()), &object, deleted);
             }
             ("PersistentVolumeClaim", Some(_)) if !deleted => self.volumes.claim(&key, &object),
@@ -149,6 +156,7 @@ impl History {
                     self.volumes.spec(&key, &object);
                 }
                 self.leaving.spec(key.clone(), &object, deleted);
+                self.operations.see(&key, &object, deleted);
             }
             ("ConfigMap", Some(_)) if key.1.contains("-conf-") && !deleted => self.configuration(&key, &object),
             ("Service", _) if deleted => {
@@ -213,6 +221,21 @@ impl History {
         pods.filter(|((_, pod), made_from)| is_old(pod, made_from)).map(|((_, pod), _)| pod.clone()).collect()
     }
 
+    /// `majority-starts`: a set of frontends is made for a majority of those that are on record, or nobody could be elected.
+    fn frontends_begin(&mut self, cluster: &ClusterName, set: &DynamicObject) {
+        let Some(newest) = self.identities.get(cluster).and_then(|versions| versions.last()) else { return };
+        let known: BTreeMap<String, Value> = serde_json::from_str(newest.get("frontends")).unwrap_or_default();
+        let followers = known.values().filter(|known| known["role"] == "FOLLOWER").count();
+        let replicas =
+            set.data.pointer("/spec/replicas").and_then(Value::as_u64).and_then(|number| usize::try_from(number).ok()).unwrap_or(0);
+        if replicas * 2 <= followers {
+            self.too_few.insert(format!(
+                "majority-starts: {} was made for {replicas} pods, and {followers} followers are on record",
+                set.name_any()
+            ));
+        }
+    }
+
     fn identity(&mut self, cluster: ClusterName, object: &DynamicObject) {
         let data = object.data.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
         let decode = |value: &Value| STANDARD.decode(value.as_str()?).ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -234,6 +257,22 @@ impl History {
     /// What is known of members that leave.
     pub fn leaving(&mut self) -> &mut Leaving {
         &mut self.leaving
+    }
+
+    /// Members of a component that the spec asks for now.
+    pub fn members_wanted(&self, cluster: &ClusterName, component: Component) -> Option<u32> {
+        self.leaving.wanted(cluster, component)
+    }
+
+    /// What is known of operations.
+    pub fn operations(&self) -> &Operations {
+        &self.operations
+    }
+
+    /// Whether a pod got leave to start on empty disks.
+    pub fn may_be_blank(&self, namespace: &str, pod: &str) -> bool {
+        let of_pod = self.tickets.iter().filter(|seen| seen.cluster.0 == namespace && seen.pod == pod);
+        of_pod.filter_map(|seen| seen.ticket.parse().ok()).any(|ticket| matches!(ticket, Ticket::BlankOk { .. }))
     }
 
     fn configuration(&mut self, name: &(String, String), object: &DynamicObject) {
@@ -291,6 +330,7 @@ impl History {
             broken.extend(judge_phases(cluster, versions));
         }
         broken.extend(self.volumes.broken().iter().cloned());
+        broken.extend(self.too_few.iter().cloned());
         let passwords = self.passwords();
         for (what, text) in &self.texts {
             if passwords.iter().any(|password| text.contains(password.as_str())) {

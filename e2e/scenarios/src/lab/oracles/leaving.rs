@@ -90,11 +90,10 @@ impl Leaving {
     }
 
     /// Judges what happened since the last look.
-    pub fn look(&mut self, world: &World) -> Verdicts {
-        let members = world.members();
+    pub fn look(&mut self, world: &World, members: &[MemberFacts]) -> Verdicts {
         let mut broken = Verdicts::new();
         for lowering in std::mem::take(&mut self.lowered) {
-            broken.extend(lowering.judge(world, &members));
+            broken.extend(lowering.judge(world, members));
         }
         broken.extend(self.stops(world));
         broken.extend(self.drops(world));
@@ -108,6 +107,11 @@ impl Leaving {
         let sizes = self.clusters.get(cluster).filter(|sizes| !sizes.wanted[0].is_empty())?;
         let is_wanted = sizes.wanted.iter().any(|wanted| wanted.get(&component).is_some_and(|wanted| ordinal < *wanted));
         (!is_wanted).then(|| format!("asked-for: {pod} was registered, and the spec asks for fewer"))
+    }
+
+    /// Members that the spec asks for.
+    pub fn wanted(&self, cluster: &ClusterName, component: Component) -> Option<u32> {
+        self.clusters.get(cluster)?.wanted[0].get(&component).copied()
     }
 
     /// `drained-before-stop`: a compute node that goes for good got no more queries before.

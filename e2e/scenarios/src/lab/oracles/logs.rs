@@ -1,12 +1,15 @@
 //! What a controller logs, kept to be searched for passwords.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::sync::{Arc, Mutex};
+use std::{fmt, io};
 
+use tokio::time::Instant;
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use super::lock;
 
@@ -19,7 +22,8 @@ impl Logs {
     pub fn capture() -> (Self, DefaultGuard) {
         let logs = Self::default();
         let filter = EnvFilter::new("info,cluster_controller=trace,controller_kit=trace,doris_client=trace");
-        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(logs.clone()).finish();
+        let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+        let subscriber = subscriber.with_timer(Since(Instant::now())).with_writer(logs.clone()).finish();
         (logs, tracing::subscriber::set_default(subscriber))
     }
 
@@ -33,6 +37,15 @@ impl Logs {
         let text = self.text();
         let shown = text.lines().filter(|line| passwords.iter().any(|password| line.contains(password.as_str())));
         shown.take(1).map(|_| "no-password: the controller logged a password".to_owned()).collect()
+    }
+}
+
+/// Seconds of the laboratory's own time.
+struct Since(Instant);
+
+impl FormatTime for Since {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{:8.3}", self.0.elapsed().as_secs_f64())
     }
 }
 

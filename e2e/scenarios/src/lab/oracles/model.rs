@@ -78,8 +78,9 @@ impl Model {
         &self.foundings
     }
 
-    /// Takes a look at every process there ever was; tells who was registered since the last one.
-    pub fn look(&mut self, members: &[MemberFacts]) -> Vec<(ClusterName, String)> {
+    /// Takes a look at every process there ever was; tells who was registered since the last one. While somebody else takes members
+    /// away, what was decided just before is not judged by who is there.
+    pub fn look(&mut self, members: &[MemberFacts], is_disturbed: bool) -> Vec<(ClusterName, String)> {
         let frontends: Vec<&FrontendFacts> = members.iter().filter_map(MemberFacts::frontend).collect();
         let backends: Vec<&BackendFacts> = members.iter().filter_map(MemberFacts::backend).collect();
         let running: Vec<&FrontendFacts> = members.iter().filter(|member| member.is_running()).filter_map(MemberFacts::frontend).collect();
@@ -90,7 +91,7 @@ impl Model {
         self.judged = frontends.len();
         self.journals(&frontends);
         self.lone_masters(&running);
-        self.drops(&running);
+        self.drops(&running, is_disturbed);
         self.cluster_ids(&running);
         self.backends(&backends);
         fresh
@@ -191,7 +192,7 @@ impl Model {
 
     /// `drop-leaves-majority`: when a follower is dropped, those that stay registered and serve are a majority of what stays. Before
     /// 3.0 it leaves the group first: a master that stays behind without a majority hangs at that statement, and its rows stay.
-    fn drops(&mut self, running: &[&FrontendFacts]) {
+    fn drops(&mut self, running: &[&FrontendFacts], is_disturbed: bool) {
         self.voters.retain(|process, _| running.iter().any(|fe| fe.start.process == *process));
         for master in running.iter().filter(|fe| fe.says_master && fe.ready) {
             let voters: BTreeSet<String> =
@@ -203,7 +204,7 @@ impl Model {
                 let stay: Vec<&String> = voters.iter().filter(|voter| *voter != host).collect();
                 let serves = |voter: &&&String| running.iter().any(|fe| fe.ready && fe.start.fqdn == ***voter);
                 let (serving, all) = (stay.iter().filter(serves).count(), stay.len());
-                if serving * 2 <= all {
+                if serving * 2 <= all && !is_disturbed {
                     self.broken
                         .insert(format!("drop-leaves-majority: {host} {is} dropped, and {serving} of the {all} followers that stay serve"));
                 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use doris_sim::{BackendStop, FrontendStop, World};
+use doris_api::Component;
+use doris_sim::{BackendStop, FrontendStop, MemberFacts, World};
 use tokio::time::Instant;
 
 use super::history::History;
-use super::{ClusterName, model};
+use super::{ClusterName, UNNOTICED, model};
 use crate::lab::storm::Storm;
 
 /// A process is told to end this long after its pod was deleted, at most.
@@ -33,28 +34,43 @@ impl Rolls {
         self.frontends += frontends.len();
         let deletions = storm.deletions();
         let mut broken = Vec::new();
-        for stop in backends {
-            if let Some(cluster) = self.cause(&stop.fqdn, &deletions) {
+        let members = world.members();
+        // A pod that somebody else took at about the same time is nobody's to judge.
+        let is_own = |fqdn: &str, deleted: Instant| !storm.is_taken_since(short(fqdn), deleted.checked_sub(UNNOTICED).unwrap_or(deleted));
+        let forgiven = |deleted: Instant| storm.is_disturbed_for(deleted.elapsed() + UNNOTICED);
+        for mut stop in backends {
+            if let Some((cluster, deleted)) = self.cause(&stop.fqdn, &deletions).filter(|cause| is_own(&stop.fqdn, cause.1)) {
+                if forgiven(deleted) {
+                    stop.others_down.clear();
+                    // What it alone served may have been elsewhere a moment later.
+                    stop.drained |= stop.loads_drained;
+                    stop.unreadable.clear();
+                }
+                stop.others_down.retain(|host| has_worked(&members, host));
                 broken.extend(backend(&stop, history, &cluster));
             }
         }
-        for stop in frontends {
-            if let Some(cluster) = self.cause(&stop.fqdn, &deletions) {
+        for mut stop in frontends {
+            if let Some((cluster, deleted)) = self.cause(&stop.fqdn, &deletions).filter(|cause| is_own(&stop.fqdn, cause.1)) {
+                if forgiven(deleted) {
+                    stop.others_down.clear();
+                    stop.followers = 0;
+                }
                 broken.extend(frontend(&stop, history, &cluster));
             }
         }
         broken
     }
 
-    /// The cluster of a member whose pod a controller deleted a while ago.
-    fn cause(&mut self, fqdn: &str, deletions: &[(Instant, String)]) -> Option<ClusterName> {
+    /// The cluster of a member whose pod a controller deleted a while ago, and when it did.
+    fn cause(&mut self, fqdn: &str, deletions: &[(Instant, String)]) -> Option<(ClusterName, Instant)> {
         let pod = fqdn.split('.').next()?;
         let now = Instant::now();
         let is_cause =
             |(number, (at, name)): &(usize, &(Instant, String))| name == pod && now - *at <= GRACE && !self.used.contains(number);
-        let (number, _) = deletions.iter().enumerate().rev().find(is_cause)?;
+        let (number, (at, _)) = deletions.iter().enumerate().rev().find(is_cause)?;
         self.used.insert(number);
-        model::cluster_of(fqdn)
+        Some((model::cluster_of(fqdn)?, *at))
     }
 }
 
@@ -80,7 +96,7 @@ fn backend(stop: &BackendStop, history: &History, cluster: &ClusterName) -> Vec<
     broken
 }
 
-/// `one-at-a-time`, `keeps-majority` and `master-last`.
+/// `one-at-a-time`, `keeps-majority`, `whole-while-it-grows` and `master-last`.
 fn frontend(stop: &FrontendStop, history: &History, cluster: &ClusterName) -> Vec<String> {
     let mut broken = Vec::new();
     let name = short(&stop.fqdn);
@@ -90,11 +106,19 @@ fn frontend(stop: &FrontendStop, history: &History, cluster: &ClusterName) -> Ve
     if stop.followers >= 3 && stop.followers_left * 2 <= stop.followers {
         broken.push(format!("keeps-majority: {name} was stopped, and {} of {} followers were left", stop.followers_left, stop.followers));
     }
+    if stop.followers == 2 && history.members_wanted(cluster, Component::Fe).is_some_and(|wanted| wanted > 2) {
+        broken.push(format!("whole-while-it-grows: {name} was stopped while the cluster had two followers on its way to more"));
+    }
     let behind = history.outdated_frontends(cluster, name);
     if stop.master && !behind.is_empty() {
         broken.push(format!("master-last: {name} was master and was stopped before {}", behind.join(", ")));
     }
     broken
+}
+
+/// A backend that was just registered and has never been heard of is not taken away from anybody.
+fn has_worked(members: &[MemberFacts], host: &str) -> bool {
+    members.iter().filter_map(MemberFacts::backend).any(|backend| backend.fqdn == host && !backend.accepted_cluster_ids.is_empty())
 }
 
 fn short(fqdn: &str) -> &str {

@@ -19,10 +19,16 @@ pub(super) struct Volumes {
     sizes: BTreeMap<(String, String), i128>,
     /// Pods that each set had when it was there last, and whether it is.
     sets: BTreeMap<(ClusterName, String), (i64, bool)>,
+    /// Uid of the cluster that each set was made for.
+    owners: BTreeMap<(ClusterName, String), String>,
     /// Sets that the spec asks for no more: they go for good.
     unwanted: BTreeSet<(ClusterName, String)>,
     /// Frontends' pods that are there.
     frontends: BTreeMap<ClusterName, BTreeSet<String>>,
+    /// Uids of a set's pods that are there and not on their way out.
+    pods: BTreeMap<(ClusterName, String), BTreeMap<String, String>>,
+    /// The same at the moment when a set was taken away.
+    orphans: BTreeMap<(ClusterName, String), BTreeMap<String, String>>,
 }
 
 impl Volumes {
@@ -42,6 +48,7 @@ impl Volumes {
     }
 
     pub fn pod(&mut self, cluster: ClusterName, pod: &DynamicObject, deleted: bool) {
+        self.member(&cluster, pod, deleted);
         if pod.labels().get(labels::PROCESS).is_none_or(|process| process != "fe") {
             return;
         }
@@ -53,12 +60,44 @@ impl Volumes {
         }
     }
 
+    fn member(&mut self, cluster: &ClusterName, pod: &DynamicObject, deleted: bool) {
+        let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+        let Some((set, _)) = name.rsplit_once('-') else { return };
+        let pods = self.pods.entry((cluster.clone(), set.to_owned())).or_default();
+        if deleted || pod.metadata.deletion_timestamp.is_some() {
+            pods.retain(|_, known| *known != uid);
+        } else {
+            pods.insert(name, uid);
+        }
+    }
+
+    /// `same-pods`: a set is made anew around its pods, and takes none of them along when it goes.
+    fn orphaned(&mut self, key: &(ClusterName, String), deleted: bool) {
+        let pods = self.pods.get(key).cloned().unwrap_or_default();
+        if deleted {
+            self.orphans.insert(key.clone(), pods);
+        } else if let Some(before) = self.orphans.remove(key)
+            && before.len() > 1
+            && before.iter().all(|(name, uid)| pods.get(name) != Some(uid))
+        {
+            self.broken.insert(format!("same-pods: {} was made anew, and so were all its pods", key.1));
+        }
+    }
+
     /// `same-replicas`: a set that is made anew while its cluster stands has as many pods as before. `backends-stop-last`: backends
-    /// are all stopped only when no frontend is left.
-    pub fn set(&mut self, cluster: &ClusterName, set: &DynamicObject, deleted: bool) {
-        let Some(replicas) = set.data.pointer("/spec/replicas").and_then(Value::as_i64) else { return };
+    /// are all stopped only when no frontend is left. Tells whether there was none just before.
+    pub fn set(&mut self, cluster: &ClusterName, set: &DynamicObject, deleted: bool) -> bool {
+        let Some(replicas) = set.data.pointer("/spec/replicas").and_then(Value::as_i64) else { return false };
         let key = (cluster.clone(), set.name_any());
+        let owner = set.metadata.owner_references.iter().flatten().map(|owner| owner.uid.clone()).next_back().unwrap_or_default();
+        let former = self.owners.insert(key.clone(), owner.clone());
+        if !deleted && former.is_some_and(|former| former != owner) && self.sets.get(&key).is_some_and(|(_, is_there)| !is_there) {
+            // A cluster that is made again owes its former sets nothing.
+            self.orphans.remove(&key);
+            self.sets.remove(&key);
+        }
         let before = self.sets.get(&key).copied();
+        self.orphaned(&key, deleted);
         if !deleted && let Some((had, false)) = before.filter(|(had, _)| *had != replicas) {
             self.broken.insert(format!("same-replicas: {} had {had} pods and was made anew for {replicas}", key.1));
         }
@@ -72,6 +111,7 @@ impl Volumes {
         } else {
             self.sets.insert(key, (replicas, !deleted));
         }
+        !deleted && before.is_none_or(|(_, is_there)| !is_there)
     }
 
     /// Takes a version of a cluster.
@@ -83,9 +123,10 @@ impl Volumes {
         self.unwanted.extend(none.map(|component| (cluster.clone(), names::set(&cluster.1, component))));
     }
 
-    /// A cluster that is made anew owes its former sets nothing.
+    /// A cluster that is gone owes its former sets nothing.
     pub fn forget(&mut self, cluster: &ClusterName) {
         self.sets.retain(|(of, _), _| of != cluster);
+        self.orphans.retain(|(of, _), _| of != cluster);
     }
 }
 
