@@ -180,6 +180,8 @@ async fn round(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey) -> (Fact
         Ok(())
     };
     let mut facts = std::mem::take(&mut round.facts);
+    drop(round);
+    memory.config.end_round();
     if let Err(error) = &outcome {
         let finding = Finding::new(error.reason(), full_text(error));
         if error.needs_a_person() {

@@ -18,15 +18,16 @@ use crate::identity::Identity;
 pub struct Stored {
     /// What it says.
     pub identity: Identity,
-    /// The object, without which it cannot be replaced.
+    /// The object, without which it cannot be replaced; without its data, which is the identity, and without the record of field
+    /// owners, which is larger than both and stays as it is on the server when it is not sent.
     secret: Secret,
 }
 
 impl Stored {
-    fn read(secret: Secret) -> Result<Self, Error> {
-        let empty = std::collections::BTreeMap::new();
-        let identity = Identity::from_data(secret.data.as_ref().unwrap_or(&empty))
-            .map_err(|source| Error::Identity { secret: secret.name_any(), source })?;
+    fn read(mut secret: Secret) -> Result<Self, Error> {
+        let data = secret.data.take().unwrap_or_default();
+        let identity = Identity::from_data(&data).map_err(|source| Error::Identity { secret: secret.name_any(), source })?;
+        secret.metadata.managed_fields = None;
         Ok(Self { identity, secret })
     }
 

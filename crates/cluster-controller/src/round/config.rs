@@ -42,6 +42,13 @@ pub struct ConfigMemory {
     learned: BTreeMap<Component, Learned>,
 }
 
+impl ConfigMemory {
+    /// What was chosen in a round is of no use after it.
+    pub fn end_round(&mut self) {
+        self.choices.clear();
+    }
+}
+
 /// What the processes of a component said.
 #[derive(Debug, Default)]
 struct Learned {
