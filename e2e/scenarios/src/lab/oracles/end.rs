@@ -270,13 +270,21 @@ pub fn truth(lab: &Lab, cluster: &DorisCluster) -> Vec<String> {
     broken
 }
 
-/// `switches-back`: nothing that an operation switched stays switched. What the spec's own configuration says is no such thing.
+/// What every switch of operations is by Doris' own default.
+const SWITCH_AT_REST: &str = "false";
+
+/// `switches-back`: nothing that an operation switched stays switched. What the spec's own configuration says is no such thing, nor is
+/// what it no longer says: a process that was started with a switch on has it off, as Doris itself would, when the key is taken out.
 pub fn switches(lab: &Lab, spec: &DorisClusterSpec) -> Vec<String> {
     let facts = lab.world.members();
     let rows = master(&facts).map(|master| master.registered.as_slice()).unwrap_or_default();
     let kept_away = rows.iter().filter(|row| row.kept_away).map(|row| format!("switches-back: work is kept away from {}", row.host));
     let is_specified = |key: &str| spec.fe.member.config.contains_key(key);
-    let settings = lab.world.live_settings().into_iter().filter(|setting| is_switch(&setting.key) && !is_specified(&setting.key));
+    let settings = lab
+        .world
+        .live_settings()
+        .into_iter()
+        .filter(|setting| is_switch(&setting.key) && !is_specified(&setting.key) && setting.value != SWITCH_AT_REST);
     let told = |setting: doris_sim::LiveSetting| {
         format!("switches-back: {} is {} on {}, which was started with {}", setting.key, setting.value, setting.fqdn, setting.at_start)
     };
