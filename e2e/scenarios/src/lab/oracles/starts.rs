@@ -36,6 +36,8 @@ pub(super) struct Starts {
     members: BTreeMap<String, Membership>,
     judged: BTreeSet<ProcessId>,
     blank: BTreeSet<BlankStart>,
+    /// Frontends by name and address of their pod that joined anew there: what they start on afterwards is their own.
+    joined: BTreeSet<(String, IpAddr)>,
 }
 
 impl Starts {
@@ -78,7 +80,15 @@ impl Starts {
     /// `dropped-stays-out`: metadata of a frontend that was dropped is never started on in another pod.
     fn frontend(&mut self, fe: &FrontendFacts) {
         let start = &fe.start;
-        let Some(member) = self.members.get(&start.fqdn).filter(|_| start.metadata.is_complete()) else { return };
+        let pod = (start.fqdn.clone(), start.ip);
+        if !start.metadata.is_complete() {
+            self.joined.insert(pod);
+            return;
+        }
+        if self.joined.contains(&pod) {
+            return;
+        }
+        let Some(member) = self.members.get(&start.fqdn) else { return };
         let Some((registration, ip)) = member.worked else { return };
         let was_dropped = !member.is_there || registration != member.registration;
         if was_dropped && ip != start.ip {

@@ -71,8 +71,12 @@ impl Volumes {
         }
     }
 
-    /// `same-pods`: a set is made anew around its pods, and takes none of them along when it goes.
-    fn orphaned(&mut self, key: &(ClusterName, String), deleted: bool) {
+    /// `same-pods`: a set is made anew around its pods, and takes none of them along when it goes. Of the components that no cluster is
+    /// without: a set whose members have all left goes with their pods, and comes back with others.
+    fn orphaned(&mut self, key: &(ClusterName, String), set: &DynamicObject, deleted: bool) {
+        if !set.labels().get(labels::COMPONENT).is_some_and(|component| ["fe", "be"].contains(&component.as_str())) {
+            return;
+        }
         let pods = self.pods.get(key).cloned().unwrap_or_default();
         if deleted {
             self.orphans.insert(key.clone(), pods);
@@ -97,7 +101,7 @@ impl Volumes {
             self.sets.remove(&key);
         }
         let before = self.sets.get(&key).copied();
-        self.orphaned(&key, deleted);
+        self.orphaned(&key, set, deleted);
         if !deleted && let Some((had, false)) = before.filter(|(had, _)| *had != replicas) {
             self.broken.insert(format!("same-replicas: {} had {had} pods and was made anew for {replicas}", key.1));
         }
