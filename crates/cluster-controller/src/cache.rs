@@ -88,33 +88,6 @@ impl<T> Index<T> {
         self.read().get(cluster).and_then(|objects| objects.get(name)).map(|entry| entry.object.clone())
     }
 
-    /// A place is watched from now on: its list is to come before anybody decides by it.
-    pub fn expect_list(&self, place: Option<&str>) {
-        self.lists.send_modify(|lists| {
-            lists.insert(place.map(str::to_owned), false);
-        });
-    }
-
-    /// Waits until the first list of a place is complete.
-    pub async fn synced(&self, place: Option<&str>) {
-        let place = place.map(str::to_owned);
-        // The sender lives as long as the index, so the wait only ends by the value.
-        let _ = self.lists.subscribe().wait_for(|lists| lists.get(&place) == Some(&true)).await;
-    }
-
-    /// Places whose first list is not complete.
-    pub fn incomplete(&self) -> Vec<Place> {
-        self.lists.borrow().iter().filter(|(_, is_complete)| !**is_complete).map(|(place, _)| place.clone()).collect()
-    }
-
-    /// A namespace is not watched any more; what was known of it is forgotten.
-    pub fn leave(&self, namespace: &str) {
-        self.lists.send_modify(|lists| {
-            lists.remove(&Some(namespace.to_owned()));
-        });
-        self.write().retain(|key, _| key.namespace != namespace);
-    }
-
     /// Puts the answer to our own write in at once, so that the next reconcile sees it.
     pub fn put<K: ResourceExt>(&self, cluster: &ClusterKey, object: K, keep: impl FnOnce(K) -> T) {
         let (name, entry) = (object.name_any(), Entry::new(object, keep));
@@ -171,31 +144,40 @@ fn cluster_of<K: ResourceExt>(object: &K) -> Option<ClusterKey> {
 
 /// An index of any kind, as far as lists go.
 pub trait Lists: Sync {
-    /// See [`Index::expect_list`].
+    /// A place is watched from now on: its list is to come before anybody decides by it.
     fn expect_list(&self, place: Option<&str>);
-    /// See [`Index::synced`].
+    /// Waits until the first list of a place is complete.
     fn synced<'a>(&'a self, place: Option<&'a str>) -> BoxFuture<'a, ()>;
-    /// See [`Index::incomplete`].
+    /// Places whose first list is not complete.
     fn incomplete(&self) -> Vec<Place>;
-    /// See [`Index::leave`].
+    /// A namespace is not watched any more; what was known of it is forgotten.
     fn leave(&self, namespace: &str);
 }
 
 impl<T: Send + Sync> Lists for Index<T> {
     fn expect_list(&self, place: Option<&str>) {
-        self.expect_list(place);
+        self.lists.send_modify(|lists| {
+            lists.insert(place.map(str::to_owned), false);
+        });
     }
 
     fn synced<'a>(&'a self, place: Option<&'a str>) -> BoxFuture<'a, ()> {
-        Box::pin(self.synced(place))
+        let place = place.map(str::to_owned);
+        Box::pin(async move {
+            // The sender lives as long as the index, so the wait only ends by the value.
+            let _ = self.lists.subscribe().wait_for(|lists| lists.get(&place) == Some(&true)).await;
+        })
     }
 
     fn incomplete(&self) -> Vec<Place> {
-        self.incomplete()
+        self.lists.borrow().iter().filter(|(_, is_complete)| !**is_complete).map(|(place, _)| place.clone()).collect()
     }
 
     fn leave(&self, namespace: &str) {
-        self.leave(namespace);
+        self.lists.send_modify(|lists| {
+            lists.remove(&Some(namespace.to_owned()));
+        });
+        self.write().retain(|key, _| key.namespace != namespace);
     }
 }
 
@@ -305,7 +287,7 @@ mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::runtime::watcher::Event;
 
-    use super::{ClusterKey, Index, Listing, Stamp, absorb};
+    use super::{ClusterKey, Index, Listing, Lists as _, Stamp, absorb};
 
     fn object(cluster: &str, name: &str, version: &str) -> ConfigMap {
         serde_json::from_value(serde_json::json!({

@@ -259,15 +259,35 @@ pub struct Context {
     memories: Mutex<BTreeMap<ClusterKey, Arc<tokio::sync::Mutex<Memory>>>>,
 }
 
+/// What writes to the API server under one gate.
+struct Writers {
+    applier: Applier,
+    operations: OperationLeases,
+    recorder: Recorder,
+}
+
+impl Writers {
+    /// `instance` is the name of this process, beside whether the server knows the newer form of Events.
+    fn new(
+        client: &Client,
+        (instance, has_events_v1): (&str, bool),
+        (clock, gate, metrics): (Arc<dyn Clock>, Arc<dyn WriteGate>, Arc<Metrics>),
+    ) -> Self {
+        let applier = Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), clock.clone());
+        let operations = OperationLeases::new(client.clone(), instance.to_owned(), OPERATION_LEASE, clock.clone(), gate.clone());
+        let shared = (clock, gate, metrics);
+        let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance.to_owned(), has_events_v1, shared);
+        Self { applier, operations, recorder }
+    }
+}
+
 impl Context {
     /// Puts a context together. `seed` makes ids and passwords of tests repeatable; programs pass none.
     pub fn new(parts: Parts, abilities: &ServerAbilities, seed: Option<u64>) -> Self {
         let Parts { client, transport, clock, gate, metrics, instance } = parts;
         let has_events_v1 = abilities.has_events_v1();
-        let shared = (clock.clone(), gate.clone(), metrics.clone());
-        let operations = OperationLeases::new(client.clone(), instance.clone(), OPERATION_LEASE, clock.clone(), gate.clone());
-        let recorder = Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance.clone(), has_events_v1, shared);
-        let applier = Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), clock.clone());
+        let Writers { applier, operations, recorder } =
+            Writers::new(&client, (&instance, has_events_v1), (clock.clone(), gate.clone(), metrics.clone()));
         let watches = WatchHealth::new(clock.clone(), metrics.clone());
         let safety = Arc::new(SafetyMetrics::register(&metrics));
         let random = Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed));
@@ -296,14 +316,17 @@ impl Context {
     #[must_use]
     pub fn beside(&self, gate: Arc<dyn WriteGate>) -> Self {
         let shared = (self.clock.clone(), gate.clone(), self.metrics.clone());
-        let (client, instance) = (self.client.clone(), self.instance.clone());
+        let Writers { applier, operations, recorder } = Writers::new(&self.client, (&self.instance, self.has_events_v1), shared);
         Self {
+            instance: self.instance.clone(),
             has_events_v1: self.has_events_v1,
+            client: self.client.clone(),
             transport: self.transport.clone(),
             clock: self.clock.clone(),
-            applier: Applier::new(client.clone(), labels::CLUSTER_CONTROLLER, SIBLINGS, gate.clone(), self.clock.clone()),
-            operations: OperationLeases::new(client.clone(), instance.clone(), OPERATION_LEASE, self.clock.clone(), gate.clone()),
-            recorder: Recorder::new(client.clone(), labels::CLUSTER_CONTROLLER, instance.clone(), self.has_events_v1, shared),
+            gate,
+            applier,
+            operations,
+            recorder,
             caches: self.caches.clone(),
             kubernetes_minor: self.kubernetes_minor,
             operator_namespace: self.operator_namespace.clone(),
@@ -312,9 +335,6 @@ impl Context {
             watches: self.watches.clone(),
             random: Mutex::new(self.random.lock().unwrap_or_else(PoisonError::into_inner).fork()),
             memories: Mutex::default(),
-            gate,
-            client,
-            instance,
         }
     }
 

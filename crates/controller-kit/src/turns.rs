@@ -43,18 +43,24 @@ impl State {
         self.running.get(tenant).copied().unwrap_or(0)
     }
 
-    fn may_run(&self, tenant: &str, is_slow: bool) -> bool {
-        let all: usize = self.running.values().sum();
+    fn all_under_way(&self) -> usize {
+        self.running.values().sum()
+    }
+
+    /// Whether the bounds of tenants and of slow rounds leave room for it.
+    fn may_run(&self, waiting: &Waiting) -> bool {
         let of_a_tenant = (self.places * 3 / 4).max(1);
         let of_slow_ones = (self.places / 2).max(1);
-        all < self.places && self.under_way(tenant) < of_a_tenant && (!is_slow || self.slow < of_slow_ones)
+        self.under_way(&waiting.tenant) < of_a_tenant && (!waiting.is_slow || self.slow < of_slow_ones)
     }
 
     /// Who is next: those that wait stand in the order in which they came.
     fn next(&self) -> Option<usize> {
-        let may_run = |waiting: &&(usize, &Waiting)| self.may_run(&waiting.1.tenant, waiting.1.is_slow);
-        let all: Vec<(usize, &Waiting)> = self.waiting.iter().enumerate().collect();
-        all.iter().filter(may_run).min_by_key(|(index, waiting)| (self.under_way(&waiting.tenant), *index)).map(|(index, _)| *index)
+        if self.all_under_way() >= self.places {
+            return None;
+        }
+        let waiting = self.waiting.iter().enumerate().filter(|(_, waiting)| self.may_run(waiting));
+        waiting.min_by_key(|(index, waiting)| (self.under_way(&waiting.tenant), *index)).map(|(index, _)| index)
     }
 }
 
@@ -80,7 +86,7 @@ impl Turns {
     /// Rounds that run, and that wait.
     pub fn count(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.running.values().sum(), state.waiting.iter().filter(|waiting| !waiting.turn.is_closed()).count())
+        (state.all_under_way(), state.waiting.iter().filter(|waiting| !waiting.turn.is_closed()).count())
     }
 
     fn grant(&self) {

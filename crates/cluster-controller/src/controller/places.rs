@@ -30,6 +30,7 @@ use crate::context::{Context, SetView};
 use crate::initializer;
 
 /// Works in every place that is ours, as long as it is.
+#[derive(Clone)]
 pub(super) struct Places {
     shared: Arc<Shared>,
     initializers: Arc<initializer::Loop>,
@@ -84,16 +85,10 @@ impl Places {
         }
         let leave = CancellationToken::new();
         let mut task = JoinSet::new();
-        let stay = Stay {
-            shared: self.shared.clone(),
-            initializers: self.initializers.clone(),
-            settings: self.settings.clone(),
-            leads: self.leads.clone(),
-            place,
-        };
+        let stay = Stay { all: self.clone(), place };
         // Expected before anybody can take the caches for complete.
         stay.expect_lists();
-        task.spawn(stay.live(leave.clone(), self.stop.clone()));
+        task.spawn(stay.live(leave.clone()));
         Live { leave, task }
     }
 
@@ -110,10 +105,7 @@ impl Places {
 
 /// The work in one place.
 struct Stay {
-    shared: Arc<Shared>,
-    initializers: Arc<initializer::Loop>,
-    settings: Arc<Settings>,
-    leads: watch::Receiver<bool>,
+    all: Places,
     place: Place,
 }
 
@@ -123,7 +115,7 @@ impl Stay {
     }
 
     fn ctx(&self) -> &Context {
-        self.shared.crew.any()
+        self.all.shared.crew.any()
     }
 
     fn expect_lists(&self) {
@@ -132,9 +124,9 @@ impl Stay {
         }
     }
 
-    async fn live(mut self, leave: CancellationToken, stop: CancellationToken) {
+    async fn live(mut self, leave: CancellationToken) {
         // Ends the watches of clusters also when this future is dropped.
-        let ending = stop.child_token();
+        let ending = self.all.stop.child_token();
         let _ends = ending.clone().drop_guard();
         let mut watches = JoinSet::new();
         tokio::select! {
@@ -149,19 +141,19 @@ impl Stay {
         self.follow_everything(&touched, watches);
         // A decision on a half-filled cache would take what is there for missing.
         let ready = async {
-            for index in self.shared.crew.any().caches.lists() {
+            for index in self.all.shared.crew.any().caches.lists() {
                 index.synced(self.place.as_deref()).await;
             }
             // An error means that the process ends.
-            let _ = self.leads.wait_for(|leads| *leads).await;
+            let _ = self.all.leads.wait_for(|leads| *leads).await;
         };
         tokio::select! {
             () = ready => {}
             () = stop.cancelled() => return,
         }
-        let initializers = self.initializers.run(self.place(), self.config(), stop.clone());
+        let initializers = self.all.initializers.run(self.place(), self.config(), stop.clone());
         let (store, clusters) = self.control(queue, stop.clone());
-        let opened = touch_at_openings(&self.shared.crew, &store, &touched);
+        let opened = touch_at_openings(&self.all.shared.crew, &store, &touched);
         tokio::select! {
             _ = futures::future::join(clusters, initializers) => {}
             () = opened => {}
@@ -171,14 +163,14 @@ impl Stay {
     /// How kinds are watched here: of all namespaces, nothing comes from those that are denied.
     fn config(&self) -> watcher::Config {
         let mut config = kit::config();
-        config.field_selector = self.settings.reach.field_selector();
+        config.field_selector = self.all.settings.reach.field_selector();
         config
     }
 
     /// The clusters of this installation.
     fn ours(&self) -> watcher::Config {
         let label = labels::INSTALLATION;
-        let selector = self.settings.installation.as_ref().map_or_else(|| format!("!{label}"), |name| format!("{label}={name}"));
+        let selector = self.all.settings.installation.as_ref().map_or_else(|| format!("!{label}"), |name| format!("{label}={name}"));
         self.config().labels(&selector)
     }
 
@@ -191,14 +183,14 @@ impl Stay {
     ) -> (Store<DorisCluster>, impl Future<Output = ()> + use<>) {
         let name = WatchName::new("dorisclusters", self.place());
         let (store, clusters) = kit::watch_main(name, self.api::<DorisCluster>(), self.ours(), self.ctx().watches.clone(), stop.clone());
-        let for_gone = self.shared.clone();
+        let for_gone = self.all.shared.clone();
         // As many at the same time as there are, for each waits for its turn.
         let config = kube::runtime::controller::Config::default().concurrency(0).debounce(Duration::from_millis(100));
         let run = Controller::for_stream(clusters, store.clone())
             .reconcile_on(requests(queue))
             .with_config(config)
             .graceful_shutdown_on(stop.cancelled_owned())
-            .run(reconcile, |_, error, _| Action::requeue(error.again_in), self.shared.clone())
+            .run(reconcile, |_, error, _| Action::requeue(error.again_in), self.all.shared.clone())
             .for_each(move |result| {
                 match result {
                     Ok(_) => {}

@@ -70,6 +70,12 @@ pub(super) fn sentences(blocked: &[Blocked]) -> String {
     format!("{}{rest}", told.join("; "))
 }
 
+/// A refusal in one sentence, with what is mistaken about the overrides that somebody wrote.
+pub(super) fn sentence(what: &str, blocked: &[Blocked], mistaken: &[String]) -> String {
+    let told = [sentences(blocked)].into_iter().chain(mistaken.iter().cloned());
+    format!("{what}: {}", told.collect::<Vec<_>>().join("; "))
+}
+
 /// Rules about our own view and our own turn: they end by themselves within moments.
 pub(super) fn is_passing(refusal: &Refusal) -> bool {
     refusal.blocked.iter().all(|blocked| matches!(blocked.rule, SafetyRule::OneAtATime | SafetyRule::Fresh))

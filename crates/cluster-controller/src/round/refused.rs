@@ -93,21 +93,23 @@ impl Round<'_> {
 
 /// The latest refusal that is about one of these pods, in words for a person. The others are refused for the same reason.
 fn refusal(events: &[Event], pods: &BTreeSet<String>, now: Timestamp) -> Option<Finding> {
-    let about = |event: &&Event| {
-        let message = event.message.as_deref().unwrap_or_default();
-        message.split_whitespace().skip_while(|word| *word != "Pod").nth(1).is_some_and(|pod| pods.contains(pod))
-    };
+    let about = |event: &&Event| event.message.as_deref().and_then(pod_of).is_some_and(|pod| pods.contains(pod));
     let recent = events.iter().filter(about).filter_map(|event| Some((seen(event)?, event)));
     let (_, event) = recent.filter(|(at, _)| now.duration_since(*at) < TOLD_WITHIN).max_by_key(|(at, _)| *at)?;
     let message = event.message.as_deref()?;
     let cause = message.split_once(" failed error: ").map_or(message, |(_, cause)| cause);
     let (what, cause) = cause.split_once(" is forbidden: ").unwrap_or((cause, ""));
-    let pod = message.split_whitespace().skip_while(|word| *word != "Pod").nth(1)?;
+    let pod = pod_of(message)?;
     let (reason, way_out) = kind_of(message);
     let claim = what.split_once("persistentvolumeclaims \"").and_then(|(_, rest)| rest.split_once('"')).map(|(claim, _)| claim);
     let object = claim.map_or_else(|| "it is refused".to_owned(), |claim| format!("its claim {claim} is refused"));
     let cause = if cause.is_empty() { what } else { cause };
     Some(Finding::new(reason, format!("pod {pod} is not made, {object}: {cause}. {way_out}")))
+}
+
+/// The pod that such an Event is about.
+fn pod_of(message: &str) -> Option<&str> {
+    message.split_whitespace().skip_while(|word| *word != "Pod").nth(1)
 }
 
 /// What stands in the way, and what a person can do.

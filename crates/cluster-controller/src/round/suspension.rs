@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::Round;
 use super::operation::Kind;
-use super::refusal::sentences;
+use super::refusal::sentence;
 use super::rolling::{short, to_be_taken};
 use crate::act::accounts::UserPasswords;
 use crate::act::children::wanted_replicas;
@@ -148,11 +148,7 @@ impl Round<'_> {
             Err(refusal) => {
                 let what = format!("{name} is not suspended");
                 self.tell_refusal(&what, &refusal).await;
-                let mut sentence = format!("{what}: {}", sentences(&refusal.blocked));
-                for mistake in &said.mistaken {
-                    sentence.push_str("; ");
-                    sentence.push_str(mistake);
-                }
+                let sentence = sentence(&what, &refusal.blocked, &said.mistaken);
                 self.wait(reason::BLOCKED, sentence.clone());
                 self.memory.suspension.refused = Some(Refused { at: now, under, sentence });
                 Ok(false)

@@ -166,8 +166,7 @@ impl LeaderElector {
     async fn is_rivalled(&mut self, now: Instant) -> Result<bool, RequestError> {
         for (rival, watched) in &mut self.rivals {
             let Some(read) = rival.get().await? else { continue };
-            let unchanged_for = watched.note(&read, now);
-            if record::holder(&read).is_some() && unchanged_for < record::duration(&read, self.settings.duration) {
+            if watched.living_holder(&read, self.settings.duration, now).is_some() {
                 return Ok(true);
             }
         }

@@ -309,10 +309,8 @@ impl OperationLeases {
 
     /// Whether somebody else holds it and has been heard of lately.
     fn busy(&self, read: &Lease, entry: &mut Cluster, now: Instant) -> Option<Holding> {
-        let unchanged_for = entry.watched.note(read, now);
-        let holder = record::holder(read).filter(|holder| *holder != self.identity)?;
-        let is_alive = unchanged_for < record::duration(read, self.length);
-        is_alive.then(|| Holding::Busy { holder: holder.to_owned(), operation: operation_of(read) })
+        let holder = entry.watched.living_holder(read, self.length, now).filter(|holder| *holder != self.identity)?;
+        Some(Holding::Busy { holder: holder.to_owned(), operation: operation_of(read) })
     }
 
     fn is_ours(&self, read: &Lease) -> bool {

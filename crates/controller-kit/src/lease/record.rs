@@ -101,6 +101,12 @@ impl Watched {
             }
         }
     }
+
+    /// Notes a record and tells who holds it and has been heard of within the time that they promised, as seen by us.
+    pub(super) fn living_holder<'l>(&mut self, lease: &'l Lease, default: Duration, now: Instant) -> Option<&'l str> {
+        let unchanged_for = self.note(lease, now);
+        holder(lease).filter(|_| unchanged_for < duration(lease, default))
+    }
 }
 
 pub(super) fn holder(lease: &Lease) -> Option<&str> {

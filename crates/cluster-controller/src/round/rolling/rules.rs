@@ -15,7 +15,7 @@ use doris_safety::{
 use tokio::time::Instant;
 
 use super::super::Round;
-use super::super::refusal::{is_passing, sentences};
+use super::super::refusal::{is_passing, sentence, sentences};
 use super::KIND;
 use crate::error::Error;
 use crate::observe::doris::Doris;
@@ -291,11 +291,7 @@ fn pause(step: &SafetyStep, took: Duration) -> Duration {
 }
 
 fn blocked(asked: &Asked) -> (Step, Answer) {
-    let mut message = format!("{} is not restarted: {}", asked.pod, sentences(&asked.blocked));
-    for mistake in &asked.mistaken {
-        message.push_str("; ");
-        message.push_str(mistake);
-    }
+    let message = sentence(&format!("{} is not restarted", asked.pod), &asked.blocked, &asked.mistaken);
     let blocked = Refusal { blocked: asked.blocked.clone() }.status();
     (Step::Blocked { pod: asked.pod.clone(), message }, Answer { blocked, ..Answer::default() })
 }
