@@ -190,16 +190,22 @@ async fn a_claim_is_bound_for_its_pod_and_grows() {
     assert_eq!((&claim["status"]["phase"], &claim["status"]["capacity"]["storage"]), (&json!("Bound"), &json!("2Gi")));
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_lost_node_is_found_out_and_its_pods_run_again_when_it_returns() {
+/// A pod that tolerates everything was ready on a node that is lost now.
+async fn lost(loss: NodeLoss) -> (Lab, String) {
     let lab = lab();
     let mut object = pod("a", &json!({}));
     object["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
     lab.create::<Pod>(object).await;
     lab.until_ready("a").await;
     let node = lab.nodes.node_of("default", "a").expect("a node");
-    lab.nodes.lose_node(&node, NodeLoss::PowerOff);
+    lab.nodes.lose_node(&node, loss);
     lab.until("a", "the loss", |pod| !condition(pod, "Ready")).await;
+    (lab, node)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_node_is_found_out_and_its_pods_run_again_when_it_returns() {
+    let (lab, node) = lost(NodeLoss::PowerOff).await;
     assert_eq!(lab.nodes.address("default", "a"), None, "its processes are gone");
     lab.nodes.restore_node(&node);
     lab.until("a", "the return", |pod| condition(pod, "Ready") && restarts(pod) == 1).await;
@@ -211,14 +217,7 @@ async fn a_lost_node_is_found_out_and_its_pods_run_again_when_it_returns() {
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_was_not_heard_of_tells_again_that_its_pods_are_ready() {
-    let lab = lab();
-    let mut object = pod("a", &json!({}));
-    object["spec"]["tolerations"] = json!([{"operator": "Exists"}]);
-    lab.create::<Pod>(object).await;
-    lab.until_ready("a").await;
-    let node = lab.nodes.node_of("default", "a").expect("a node");
-    lab.nodes.lose_node(&node, NodeLoss::Unreachable);
-    lab.until("a", "the loss", |pod| !condition(pod, "Ready")).await;
+    let (lab, node) = lost(NodeLoss::Unreachable).await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(lab.nodes.address("default", "a").is_some(), "its processes run on");
     lab.until("a", "nobody hears that they do", |pod| !condition(pod, "Ready")).await;

@@ -30,7 +30,7 @@ use kube::{Client, ResourceExt as _};
 use kube_sim::{Identity, KubeSim};
 use node_sim::{Doris, NodeSim};
 
-pub use controller::{Admission, Controller, ControllerOptions};
+pub use controller::{Admission, Controller, ControllerOptions, delivered_role};
 pub use examples::{basic, cluster, full, merge};
 pub use faults::{Fault, Faults};
 pub use oracles::Verdicts;

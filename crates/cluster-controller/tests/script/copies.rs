@@ -147,16 +147,21 @@ fn another_image_of_the_same_line_keeps_the_copy_of_the_line_before() {
     }
 }
 
+/// An upgrade from 2.1.7, of which there is a copy, has been turned to 3.1 once a frontend of 3.0 had been master.
+fn turned(shell: &[&'static str]) -> Pod {
+    let mut pod = ran(shell, Some(("doris:fe-3.0.3", "3.0.3")));
+    for file in ["image/image.12", "bdb/00000000.jdb"] {
+        pod.write(&format!("{META}/.pre-upgrade-2.1.7/{file}"), "older");
+    }
+    pod.write("opt/doris-operator/gate/upgrade-from", "2.1.7\n");
+    starts(&mut pod, "doris:fe-3.1.0", "3.1.0");
+    pod
+}
+
 #[test]
 fn the_copy_of_the_version_that_an_upgrade_left_stays_beside_a_newer_one_until_it_is_through() {
     for shell in shells() {
-        let mut pod = ran(&shell, Some(("doris:fe-3.0.3", "3.0.3")));
-        for file in ["image/image.12", "bdb/00000000.jdb"] {
-            pod.write(&format!("{META}/.pre-upgrade-2.1.7/{file}"), "older");
-        }
-        // An upgrade from 2.1.7 has been turned to 3.1 once a frontend of 3.0 had been master.
-        pod.write("opt/doris-operator/gate/upgrade-from", "2.1.7\n");
-        starts(&mut pod, "doris:fe-3.1.0", "3.1.0");
+        let mut pod = turned(&shell);
         let seen = inspect(&pod);
         assert!(seen.copy == "2.1.7" && seen.copy_note.starts_with("made"), "{shell:?}: {seen:?}");
         assert_eq!(copy_of(&pod, "2.1.7").0, Some("older".into()));
@@ -175,12 +180,7 @@ fn the_copy_of_the_version_that_an_upgrade_left_stays_beside_a_newer_one_until_i
 #[test]
 fn a_copy_that_has_to_stay_makes_no_room_for_another_one() {
     for shell in shells() {
-        let mut pod = ran(&shell, Some(("doris:fe-3.0.3", "3.0.3")));
-        for file in ["image/image.12", "bdb/00000000.jdb"] {
-            pod.write(&format!("{META}/.pre-upgrade-2.1.7/{file}"), "older");
-        }
-        pod.write("opt/doris-operator/gate/upgrade-from", "2.1.7\n");
-        starts(&mut pod, "doris:fe-3.1.0", "3.1.0");
+        let mut pod = turned(&shell);
         pod.set("COPY_RESERVE_KIB", "99999999999999");
         let seen = inspect(&pod);
         assert!(seen.copy == "2.1.7" && seen.copy_note.starts_with("not made: the metadata takes "), "{shell:?}: {seen:?}");

@@ -15,6 +15,7 @@ use controller_kit::scope::Reach;
 use doris_sim::World;
 use http::Request;
 use http::header::CONTENT_LENGTH;
+use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Client;
 use kube::client::Body;
 use kube_sim::{Identity, KubeSim, SimService};
@@ -36,6 +37,11 @@ const LEASE_DURATION: Duration = Duration::from_secs(15);
 
 /// Changes an object on its way to the server, as mutating admission does: path and object.
 pub type Admission = Arc<dyn Fn(&str, &mut Value) + Send + Sync>;
+
+/// The role that is delivered with the controller, for the namespaces that it looks after.
+pub fn delivered_role() -> ClusterRole {
+    serde_saphyr::from_str(include_str!("../../../../deploy/rbac/cluster-controller/watched.yaml")).expect("a ClusterRole is delivered")
+}
 
 /// How a controller is started.
 #[derive(Clone)]

@@ -15,14 +15,12 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use kube_sim::Identity;
 use scenarios::lab::look::condition;
-use scenarios::lab::{ControllerOptions, Lab, Right, Settings, cluster, full};
+use scenarios::lab::{ControllerOptions, Lab, Right, Settings, cluster, delivered_role, full};
 use serde_json::json;
-
-const ROLE: &str = include_str!("../../../../deploy/rbac/cluster-controller/watched.yaml");
 
 #[tokio::test(start_paused = true)]
 async fn controller_runs_with_exactly_its_own_role() {
-    let role = role();
+    let role = delivered_role();
     let mut used = BTreeSet::new();
     // An old server takes Events in another group.
     for kubernetes_minor in [36, 16] {
@@ -43,12 +41,6 @@ async fn controller_runs_with_exactly_its_own_role() {
         })
         .collect();
     assert_eq!(allowed.difference(&used).collect::<Vec<_>>(), Vec::<&Right>::new(), "rights that are not used");
-}
-
-fn role() -> ClusterRole {
-    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(ROLE).expect("manifests");
-    let role = documents.into_iter().find(|document| document["kind"] == "ClusterRole").expect("a role is delivered");
-    serde_json::from_value(role).expect("a ClusterRole")
 }
 
 /// All that the controller does, with this role alone; the rights that it used.

@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use doris_api::DorisCluster;
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::{ClusterRole, RoleBinding};
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
-use scenarios::lab::{Lab, basic, cluster, is_ready};
+use scenarios::lab::{Lab, basic, cluster, delivered_role, is_ready};
 use serde_json::{Value, json};
 
-const ROLE: &str = include_str!("../../../../deploy/rbac/cluster-controller/watched.yaml");
 /// Name of the delivered role.
 const ROLE_NAME: &str = "doris-operator-cluster-controller";
 
@@ -39,10 +38,7 @@ pub async fn namespace(lab: &Lab, name: &str, labels: &Value) {
 
 /// Makes the delivered role known.
 pub async fn deliver_role(lab: &Lab) {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(ROLE).expect("manifests");
-    let role = documents.into_iter().find(|document| document["kind"] == "ClusterRole").expect("a role is delivered");
-    let role: ClusterRole = serde_json::from_value(role).expect("a ClusterRole");
-    Api::all(lab.client.clone()).create(&PostParams::default(), &role).await.expect("the role is created");
+    Api::all(lab.client.clone()).create(&PostParams::default(), &delivered_role()).await.expect("the role is created");
 }
 
 /// A tenant lets a controller work in its namespace.
@@ -97,6 +93,15 @@ impl Requests {
     pub fn take(&self) -> Vec<Asked> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The processes that wrote about a cluster, one after the other.
+pub fn writers(asked: &[Asked], cluster: &str) -> Vec<String> {
+    let named = |what: &str| what.split(['/', '?']).any(|part| part == cluster || part.starts_with(&format!("{cluster}-")));
+    let mut writers: Vec<String> =
+        asked.iter().filter(|asked| asked.is_write && named(&asked.what)).map(|asked| asked.client.clone()).collect();
+    writers.dedup();
+    writers
 }
 
 /// Waits until a cluster is ready.

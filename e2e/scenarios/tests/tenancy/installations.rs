@@ -9,7 +9,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use scenarios::lab::{ControllerOptions, Lab, Settings};
 use serde_json::json;
 
-use crate::help::{Requests, ready, resize, small};
+use crate::help::{Requests, ready, resize, small, writers};
 
 fn installed(instance: u64, name: Option<&str>) -> ControllerOptions {
     ControllerOptions { instance, installation: name.map(str::to_owned), ..ControllerOptions::default() }
@@ -21,22 +21,10 @@ fn of(name: &str, installation: Option<&str>) -> DorisCluster {
     cluster
 }
 
-/// Who wrote about a cluster: `controller-` and a hundred times the number of the installation.
-fn writers(requests: &Requests, cluster: &str) -> Vec<String> {
-    let asked = requests.take();
-    let named = |what: &str| what.split(['/', '?']).any(|part| part == cluster || part.starts_with(&format!("{cluster}-")));
-    let mut writers: Vec<String> =
-        asked.into_iter().filter(|asked| asked.is_write && named(&asked.what)).map(|asked| asked.client).collect();
-    writers.sort();
-    writers.dedup();
-    writers
-}
-
 #[tokio::test(start_paused = true)]
 async fn two_installations() {
     let lab = Lab::new(Settings::default()).await;
-    let all = Requests::of(&lab);
-    let for_green = Requests::of(&lab);
+    let requests = Requests::of(&lab);
     let _plain = lab.start_controller_with(installed(1, None));
     let _green = lab.start_controller_with(installed(2, Some("green")));
     for (name, installation) in [("demo", None), ("emerald", Some("green")), ("nobodys", Some("blue"))] {
@@ -58,15 +46,15 @@ async fn two_installations() {
         let done = lab.api::<DorisInitializer>().get(&format!("{cluster}-init")).await.expect("it is there");
         assert_eq!(done.status.map(|status| status.phase), Some(Some(Phase::Succeeded)), "{cluster}");
     }
-    assert_eq!(writers(&all, "demo"), ["controller-100"]);
-    assert_eq!(writers(&for_green, "emerald"), ["controller-200"]);
+    let asked = requests.take();
+    assert_eq!(writers(&asked, "demo"), ["controller-100"]);
+    assert_eq!(writers(&asked, "emerald"), ["controller-200"]);
     assert!(lab.cluster("default", "nobodys").await.expect("it is there").status.is_none());
 
     // Another label hands a cluster over: nothing restarts, and the former one leaves it alone from then on.
     let started = lab.processes("demo").len();
     lab.apply(&of("demo", Some("green"))).await.expect("the label is accepted");
     tokio::time::sleep(Duration::from_mins(3)).await;
-    all.take();
     let label = json!({"metadata": {"labels": {"doris-operator.dev/installation": "green"}}});
     resize(&lab, "default", "demo", 2).await;
     // What was applied without the label by the same hand took it away again.

@@ -10,7 +10,7 @@ use kube::api::ListParams;
 use scenarios::lab::{Controller, ControllerOptions, Lab, Settings};
 use tokio::time::Instant;
 
-use crate::help::{Asked, Requests, ready, resize, small};
+use crate::help::{Requests, ready, resize, small, writers};
 
 /// How long a silent holder keeps a Lease, and what it takes until the next look.
 const TERM: Duration = Duration::from_secs(15 + 3);
@@ -67,15 +67,6 @@ async fn spread(lab: &Lab, expected: &[usize]) {
         assert!(Instant::now() < end, "{holders:?} instead of {expected:?}");
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-}
-
-/// The processes that wrote about a cluster, one after the other.
-fn writers(asked: &[Asked], cluster: &str) -> Vec<String> {
-    let named = |what: &str| what.split(['/', '?']).any(|part| part == cluster || part.starts_with(&format!("{cluster}-")));
-    let mut writers: Vec<String> =
-        asked.iter().filter(|asked| asked.is_write && named(&asked.what)).map(|asked| asked.client.clone()).collect();
-    writers.dedup();
-    writers
 }
 
 #[tokio::test(start_paused = true)]
