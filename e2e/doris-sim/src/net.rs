@@ -26,6 +26,8 @@ pub(crate) struct Network {
     names_of: BTreeMap<IpAddr, BTreeSet<String>>,
     cuts: BTreeMap<(IpAddr, IpAddr), Cut>,
     isolated: BTreeMap<IpAddr, Cut>,
+    /// Addresses whose look-ups of names fail.
+    without_names: BTreeSet<IpAddr>,
     hosts: BTreeSet<IpAddr>,
 }
 
@@ -49,6 +51,20 @@ impl Network {
     /// Address of a name or of an address written out.
     pub fn resolve(&self, host: &str) -> Option<IpAddr> {
         host.parse().ok().or_else(|| self.names.get(host).copied())
+    }
+
+    /// What a host at this address finds under a name.
+    pub fn resolve_at(&self, at: IpAddr, host: &str) -> Option<IpAddr> {
+        host.parse().ok().or_else(|| self.resolve(host).filter(|_| !self.without_names.contains(&at)))
+    }
+
+    /// Lets every look-up of a name at this address fail, or succeed again.
+    pub fn fail_lookups(&mut self, at: IpAddr, fail: bool) {
+        if fail {
+            self.without_names.insert(at);
+        } else {
+            self.without_names.remove(&at);
+        }
     }
 
     /// The first name of an address.

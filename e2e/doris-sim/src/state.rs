@@ -212,7 +212,7 @@ impl State {
     /// The same for a host name, asked by a process.
     pub fn reach_host(&self, from: ProcessId, host: &str, port: u16) -> Reach {
         let Some(from) = self.procs.get(&from) else { return Reach::NoRoute };
-        self.net.resolve(host).map_or(Reach::UnknownHost, |ip| self.reach(from.ip, ip, port))
+        self.net.resolve_at(from.ip, host).map_or(Reach::UnknownHost, |ip| self.reach(from.ip, ip, port))
     }
 
     /// Whether two processes can exchange messages now.

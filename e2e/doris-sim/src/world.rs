@@ -82,6 +82,13 @@ impl World {
         self.state().net.resolve(name)
     }
 
+    /// Lets every look-up of a name by a process at this address fail, or succeed again.
+    pub fn fail_lookups(&self, at: IpAddr, fail: bool) {
+        let mut state = self.state();
+        state.net.fail_lookups(at, fail);
+        state.bump();
+    }
+
     /// Cuts the link between two addresses.
     pub fn cut(&self, a: IpAddr, b: IpAddr, cut: Cut) {
         let mut state = self.state();

@@ -26,7 +26,7 @@ use crate::view::MemberPod;
 
 /// How long the record of the frontends waits for the other members.
 const RECORD_PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
-/// Until the next look at a cluster that is Ready and not all on record yet.
+/// Until the next look at a cluster that is not all on record yet.
 const UNTIL_RECORDED: std::time::Duration = std::time::Duration::from_secs(2);
 
 impl Round<'_> {
@@ -316,7 +316,8 @@ impl Round<'_> {
             counted.registered >= counted.desired && counted.alive >= counted.desired
         };
         let frontends_are_there = [Component::Fe, Component::FeObserver].into_iter().all(is_there);
-        let is_seen = next.backends.keys().all(|host| next.disks.contains_key(host));
+        let silent = self.silent_backends(doris, &next);
+        let is_seen = silent.is_empty() && next.backends.keys().all(|host| next.disks.contains_key(host));
         let complete = is_seen && Component::ALL.into_iter().all(is_there);
         let now = self.ctx.clock.instant();
         let since = self.memory.frontends_since.filter(|_| frontends_are_there).unwrap_or(now);
@@ -327,10 +328,18 @@ impl Round<'_> {
             self.keep(written);
             self.apply(&next, Stage::Frontends).await?;
         } else if next != stored.identity {
-            // A cluster is Ready before its backends have reported all they have: it rests when that is on record.
             self.facts.next_look.get_or_insert(UNTIL_RECORDED);
         }
+        for pod in silent {
+            self.wait(reason::REGISTERING, format!("{pod} is alive and has not reported its disks and tablets to the master yet: loads to it would hang. If this lasts, see whether it can resolve the names of the frontends"));
+        }
         Ok(())
+    }
+
+    /// Backends that are alive and have never reported what is on their disks.
+    fn silent_backends(&self, doris: &Doris, known: &Identity) -> Vec<String> {
+        let rows = doris.backends.iter().filter(|row| row.alive && self.is_backend(&row.host) && !known.disks.contains_key(&row.host));
+        rows.filter_map(|row| self.pod_by_fqdn(&row.host)).filter(|pod| pod.ready).map(|pod| pod.name.clone()).collect()
     }
 }
 

@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
 use kube::api::ListParams;
 use scenarios::lab::look::condition;
-use scenarios::lab::{Lab, Settings, basic, cluster, full};
+use scenarios::lab::{Lab, Settings, basic, cluster, full, is_ready};
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
@@ -79,6 +79,34 @@ async fn three_followers_two_observers() {
         assert!(lab.nodes.freeze("default", pod, None, true), "{pod} runs");
     }
     lab.sql("demo", &master, "CREATE DATABASE votes").await.expect("a majority of the followers takes a write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_does_not_report_is_told_and_keeps_the_cluster_from_ready() {
+    let lab = Lab::new(Settings::default()).await;
+    let _controller = lab.start_controller();
+    lab.apply(&cluster("demo", basic("2.1.7"))).await.expect("the spec is accepted");
+    // It is alive, since heartbeats come to it; it reports to a master's name that it cannot look up.
+    let silent = loop {
+        let pod = lab.api::<Pod>().get_opt("demo-be-1").await.expect("pods are read");
+        let ip = pod.and_then(|pod| pod.status?.pod_ip);
+        if let Some(ip) = ip {
+            break ip.parse().expect("an address");
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    lab.world.fail_lookups(silent, true);
+    let told = |cluster: &doris_api::DorisCluster| {
+        condition(cluster, "Reconciling").is_some_and(|(_, _, message)| message.contains("demo-be-1 is alive and has not reported"))
+    };
+    lab.until("it is told", "demo", Duration::from_mins(2), told).await;
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    let demo = lab.cluster("default", "demo").await.expect("there is the cluster");
+    assert!(told(&demo) && !is_ready(&demo), "{:#?}", demo.status);
+
+    lab.world.fail_lookups(silent, false);
+    lab.until_ready("demo").await;
+    assert_eq!(lab.idle(Duration::from_mins(1)).await, Vec::<String>::new(), "all is on record when it is ready");
 }
 
 #[tokio::test(start_paused = true)]
