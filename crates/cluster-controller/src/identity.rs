@@ -81,6 +81,9 @@ pub struct Identity {
     pub epoch: u64,
     /// Frontends seen registered, by FQDN.
     pub frontends: BTreeMap<String, KnownFrontend>,
+    /// Names that Doris had frontends under which left the group, by FQDN, until they are members again: what is on their
+    /// volumes is of no use.
+    pub left: BTreeMap<String, BTreeSet<String>>,
     /// Backends seen registered and alive, by FQDN, with their Doris id: their claims hold data.
     pub backends: BTreeMap<String, String>,
     /// Disks that backends were seen alive with, by FQDN: another one is new, and may be empty.
@@ -139,6 +142,9 @@ impl Identity {
         put("fqdn-suffix", &self.fqdn_suffix);
         put("frontends", &json(&self.frontends));
         put("backends", &json(&self.backends));
+        if !self.left.is_empty() {
+            put("left", &json(&self.left));
+        }
         if let Some(release) = &self.release {
             put("release", &json(release));
         }
@@ -201,7 +207,8 @@ impl Identity {
             epoch: number(data, "epoch")?,
             frontends: parse_json(data, "frontends")?,
             backends: parse_json(data, "backends")?,
-            // Identities of older versions lack both.
+            // Identities of older versions lack these.
+            left: if data.contains_key("left") { parse_json(data, "left")? } else { BTreeMap::new() },
             disks: if data.contains_key("disks") { parse_json(data, "disks")? } else { BTreeMap::new() },
             ports: if data.contains_key("ports") { parse_json(data, "ports")? } else { BTreeMap::new() },
             fqdn_suffix: text(data, "fqdn-suffix")?.to_owned(),
@@ -254,7 +261,7 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     /// Keys that may be missing, or are derived from others.
-    const DISPENSABLE: [&str; 9] = [
+    const DISPENSABLE: [&str; 10] = [
         "operator.next",
         "operator.rotation",
         "root.applied",
@@ -264,6 +271,7 @@ mod tests {
         "release",
         "disks",
         "ports",
+        "left",
     ];
 
     fn identity(phase: Phase) -> Identity {
@@ -272,6 +280,7 @@ mod tests {
             phase,
             epoch: 2,
             frontends: [("c-fe-0.x".to_owned(), KnownFrontend { name: "fe_1".into(), role: "FOLLOWER".into() })].into(),
+            left: [("c-fe-1.x".to_owned(), ["fe_2".to_owned()].into())].into(),
             backends: [("c-be-0.x".to_owned(), "10001".to_owned())].into(),
             disks: [("c-be-0.x".to_owned(), ["data".to_owned()].into())].into(),
             ports: [("fe".to_owned(), 9010)].into(),

@@ -23,6 +23,9 @@ pub const GATE_HAD_DATA: &str = "had-data";
 /// File in [`GATE_DIR`]: storage roots that were added and never used, one `pod path` a line. They
 /// may be empty although the pod's other volumes hold data.
 pub const GATE_FRESH: &str = "fresh";
+/// File in [`GATE_DIR`]: frontends that left the group, one `FQDN node-name` a line. Their metadata is started on no
+/// more: several of them together could elect a master of their own.
+pub const GATE_LEFT: &str = "left";
 /// Directory of the downward-API volume: file `ticket`.
 pub const POD_INFO_DIR: &str = "/opt/doris-operator/pod";
 /// Directory with file `initial-root-password` (`*` and 40 hex digits), only in followers.

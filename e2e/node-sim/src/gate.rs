@@ -29,6 +29,8 @@ pub struct Member {
     pub epoch: u64,
     /// Expected cluster id.
     pub cluster_id: Option<String>,
+    /// Names that this member was registered under before it left the group.
+    pub left: Vec<String>,
 }
 
 /// What the gate does.
@@ -118,7 +120,7 @@ pub fn gate(volume: &VolumeView, ticket: &str, member: &Member) -> Decision {
     };
     let joins = matches!(start, Some(Start::Join { .. }));
     if seen.role && seen.version {
-        with_metadata(volume, member, start.filter(|_| newer && (joins || !incarnation.is_empty())))
+        with_metadata(volume, member, start.filter(|_| newer && (joins || !incarnation.is_empty())), note)
     } else if volume.blank {
         let current = match &start {
             Some(Start::Found(attempt)) => founding_attempt(incarnation).is_some_and(|made| *attempt >= made),
@@ -155,7 +157,7 @@ fn wrong_volume(volume: &VolumeView, member: &Member) -> Option<String> {
 }
 
 /// ROLE and VERSION are there; `newer` is a ticket that may replace them.
-fn with_metadata(volume: &VolumeView, member: &Member, newer: Option<Start>) -> Decision {
+fn with_metadata(volume: &VolumeView, member: &Member, newer: Option<Start>, note: Option<String>) -> Decision {
     if let Some(how) = newer {
         return Decision::Start { aside: true, how };
     }
@@ -165,6 +167,11 @@ fn with_metadata(volume: &VolumeView, member: &Member, newer: Option<Start>) -> 
     }
     if !volume.seen.bdb {
         return Decision::Exit(exit::BDB_LOST, "bdb lost: ROLE and VERSION are there, but no journal file bdb/*.jdb".into());
+    }
+    let incarnation = volume.marker.as_ref().map_or("", |marker| marker.incarnation.as_str());
+    let never_joined = incarnation.is_empty() || incarnation == "adopted" || incarnation.starts_with("found-");
+    if let Some(name) = member.left.iter().find(|name| never_joined || *name == incarnation) {
+        return wait(&format!("the metadata on the volume is of a member that left the group ({name}): it joins anew with a ticket"), note);
     }
     Decision::Start { aside: false, how: Start::Metadata }
 }
@@ -197,7 +204,7 @@ mod tests {
         let mut count = 0;
         for line in TABLE.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-            let [name, mounted, role, cluster, bdb, marker, epoch, wanted, member_role, ticket, decision] = cells[..] else {
+            let [name, mounted, role, cluster, bdb, marker, epoch, wanted, left, member_role, ticket, decision] = cells[..] else {
                 panic!("not a case: {line}")
             };
             let there = |cell: &str| cell != "-" && cell != "empty";
@@ -226,6 +233,7 @@ mod tests {
                 role: member_role.into(),
                 epoch: text(epoch).parse().unwrap_or(0),
                 cluster_id: Some(text(wanted)).filter(|wanted| !wanted.is_empty()),
+                left: left.split(',').filter_map(|one| one.strip_prefix("fe-0.svc ")).map(str::to_owned).collect(),
             };
             let made = gate(&view, if ticket == "-" { "" } else { ticket }, &member);
             assert_eq!(named(&made), decision, "{name}: {made:?}");

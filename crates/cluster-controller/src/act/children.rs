@@ -81,6 +81,7 @@ pub async fn apply(
         epoch: identity.epoch,
         release: identity.release.clone(),
         had_data: identity.backends.keys().filter_map(|fqdn| fqdn.split('.').next()).map(str::to_owned).collect(),
+        left: left_the_group(identity),
         fresh: fresh_roots(&chosen.standing.disks, identity),
     };
     let mut built = build::Context::new(cluster, facts, ctx.kubernetes_minor).map_err(|error| Error::Build(error.to_string()))?;
@@ -91,6 +92,12 @@ pub async fn apply(
         Stage::Frontends => frontends(&built, identity, &mut writer).await,
         Stage::Workers => workers(&built, &mut writer).await,
     }
+}
+
+/// Lines of the gate's list of frontends that left.
+fn left_the_group(identity: &Identity) -> Vec<String> {
+    let lines = |(host, names): (&String, &BTreeSet<String>)| names.iter().map(|name| format!("{host} {name}")).collect::<Vec<_>>();
+    identity.left.iter().flat_map(lines).collect()
 }
 
 /// Requests to restart the members of a component. One that is taken back stays in the template that carries

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use doris_api::member::{GATE_FRESH, GATE_HAD_DATA};
+use doris_api::member::{GATE_FRESH, GATE_HAD_DATA, GATE_LEFT};
 use doris_api::{Component, labels, names};
 use k8s_openapi::api::core::v1::ConfigMap;
 
@@ -63,6 +63,9 @@ pub fn gate(context: &Context<'_>) -> ConfigMap {
     }
     if !context.identity.fresh.is_empty() {
         data.insert(GATE_FRESH.to_owned(), context.identity.fresh.join("\n") + "\n");
+    }
+    if !context.identity.left.is_empty() {
+        data.insert(GATE_LEFT.to_owned(), context.identity.left.join("\n") + "\n");
     }
     ConfigMap {
         metadata: context.metadata(names::gate(&context.name), labels::of_cluster(&context.name)),

@@ -19,6 +19,8 @@ pub struct IdentityFacts {
     pub epoch: u64,
     /// Pods of backends whose volumes are known to hold data: empty ones are not started on.
     pub had_data: Vec<String>,
+    /// Frontends that left the group, as `FQDN node-name`: their metadata is not started on.
+    pub left: Vec<String>,
     /// Builds that templates may name; the spec decides before there is a record.
     pub release: Option<Release>,
     /// Storage roots that are known to be new, as `pod path`: they may be empty all the same.

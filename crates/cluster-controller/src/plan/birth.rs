@@ -18,6 +18,8 @@ pub struct ClaimFacts {
     pub cluster_id: Option<String>,
     /// Whose volume it is: from its label and its name.
     pub member: Option<(Component, u32)>,
+    /// Whose volume it was, and under which name Doris had that member: it left, and the volume was kept.
+    pub left: Option<(Component, u32, String)>,
 }
 
 /// What to begin with.
@@ -81,7 +83,7 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     fn claim(name: &str, identity: Option<&str>) -> ClaimFacts {
-        ClaimFacts { name: name.into(), identity: identity.map(str::to_owned), cluster_id: None, member: None }
+        ClaimFacts { name: name.into(), identity: identity.map(str::to_owned), cluster_id: None, member: None, left: None }
     }
 
     #[test]

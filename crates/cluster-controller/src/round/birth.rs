@@ -1,7 +1,7 @@
 //! The identity at the beginning of a round: as remembered, as read, rebuilt or new.
 
 use doris_api::conditions::reason;
-use doris_api::{Component, labels, names, ports};
+use doris_api::{Component, Process, labels, names, ports};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -133,6 +133,11 @@ impl Round<'_> {
         let follower = |host| (host, KnownFrontend { name: String::new(), role: "FOLLOWER".to_owned() });
         identity.frontends = hosts(Component::Fe).map(follower).collect();
         identity.backends = hosts(Component::Be).map(|host| (host, String::new())).collect();
+        for (component, ordinal, name) in claims.iter().filter_map(|claim| claim.left.clone()) {
+            if component.process() == Process::Fe {
+                identity.left.entry(self.host(component, ordinal)).or_default().insert(name);
+            }
+        }
         identity
     }
 
@@ -167,6 +172,7 @@ impl Round<'_> {
             identity: claim.annotations().get(labels::IDENTITY).cloned(),
             cluster_id: claim.annotations().get(labels::CLUSTER_ID).cloned(),
             member: member_of(&claim),
+            left: who_left(&claim),
         };
         Ok(list.items.into_iter().map(facts).collect())
     }
@@ -175,9 +181,16 @@ impl Round<'_> {
 /// Whose volume a claim is.
 fn member_of(claim: &PersistentVolumeClaim) -> Option<(Component, u32)> {
     let has_left = [labels::DROPPED, labels::DISCARDED].into_iter().any(|label| claim.labels().contains_key(label));
-    if has_left {
-        return None;
-    }
+    if has_left { None } else { place_of(claim) }
+}
+
+/// Whose volume a kept claim was, and as whom Doris had that member.
+fn who_left(claim: &PersistentVolumeClaim) -> Option<(Component, u32, String)> {
+    let name = claim.labels().get(labels::DROPPED)?;
+    place_of(claim).map(|(component, ordinal)| (component, ordinal, name.clone()))
+}
+
+fn place_of(claim: &PersistentVolumeClaim) -> Option<(Component, u32)> {
     let component = Component::from_name(claim.labels().get(labels::COMPONENT)?)?;
     let name = claim.name_any();
     let (_, ordinal) = name.rsplit_once('-')?;

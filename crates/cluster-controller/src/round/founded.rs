@@ -307,6 +307,10 @@ impl Round<'_> {
             .map(|row| (row.host.clone(), KnownFrontend { name: row.name.clone(), role: role_name(row.role).to_owned() }))
             .collect();
         let backends = doris.backends.iter().filter(|row| row.alive && row.status.last_report().is_some());
+        next.left.extend(self.left_the_group(&stored.identity, doris));
+        // What is on its volume now is of this registration.
+        next.left.retain(|host, _| !frontends.contains_key(host));
+        let left = next.left.iter().any(|(host, names)| stored.identity.left.get(host) != Some(names));
         next.frontends.extend(frontends);
         next.backends.extend(backends.filter(|row| self.is_backend(&row.host)).map(|row| (row.host.clone(), row.id.to_string())));
         next.ports.extend(self.registered_ports(&next));
@@ -323,7 +327,7 @@ impl Round<'_> {
         let since = self.memory.frontends_since.filter(|_| frontends_are_there).unwrap_or(now);
         self.memory.frontends_since = frontends_are_there.then_some(since);
         let complete = complete || (frontends_are_there && now.duration_since(since) >= RECORD_PATIENCE);
-        if next != stored.identity && complete {
+        if next != stored.identity && (complete || left) {
             let written = identity::replace(self.ctx, self.key, stored, &next).await?;
             self.keep(written);
             self.apply(&next, Stage::Frontends).await?;
@@ -334,6 +338,22 @@ impl Round<'_> {
             self.wait(reason::REGISTERING, format!("{pod} is alive and has not reported its disks and tablets to the master yet: loads to it would hang. If this lasts, see whether it can resolve the names of the frontends"));
         }
         Ok(())
+    }
+
+    /// Members on record that the master's list has not any more under their names, whoever dropped them. Their pods stay, so a start
+    /// may come at any moment.
+    fn left_the_group(&self, identity: &Identity, doris: &Doris) -> BTreeMap<String, BTreeSet<String>> {
+        let is_listed = |host: &str, name: &str| doris.frontends.iter().any(|row| row.host == host && row.name == name);
+        let gone = identity
+            .frontends
+            .iter()
+            .filter(|(host, known)| !known.name.is_empty() && self.is_asked_for(host) && !is_listed(host, &known.name));
+        let with_earlier = |(host, known): (&String, &KnownFrontend)| {
+            let mut names = identity.left.get(host).cloned().unwrap_or_default();
+            names.insert(known.name.clone());
+            (host.clone(), names)
+        };
+        gone.map(with_earlier).collect()
     }
 
     /// Backends that are alive and have never reported what is on their disks.

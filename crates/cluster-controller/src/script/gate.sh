@@ -140,9 +140,25 @@ decide_with_metadata() {
         end_because 66 "parked at epoch $epoch: epoch $wanted_epoch is wanted"
     elif ! $has_bdb; then
         end_because 67 "bdb lost: ROLE and VERSION are there, but no journal file bdb/*.jdb"
+    elif left_the_group; then
+        wait_because "the metadata on the volume is of a member that left the group ($left_as): it joins anew with a ticket"
     else
         action=start start_with=metadata reason=
     fi
+}
+
+# True if the metadata is of a registration of this member that was ended. Metadata that came to be otherwise than by
+# joining is older than any that was.
+left_the_group() {
+    left_as=
+    [ -e "$gate/left" ] || return 1
+    while read -r left_host left_name; do
+        [ "$left_host" = "$MEMBER_FQDN" ] || continue
+        case $incarnation in
+        "$left_name" | found-* | adopted | '') left_as=$left_name ;;
+        esac
+    done <"$gate/left"
+    [ -n "$left_as" ]
 }
 
 decide_blank() {

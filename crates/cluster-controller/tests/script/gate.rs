@@ -14,6 +14,7 @@ struct Case<'a> {
     marker: &'a str,
     epoch: &'a str,
     wanted_cluster: &'a str,
+    left: &'a str,
     member_role: &'a str,
     ticket: &'a str,
     decision: &'a str,
@@ -23,10 +24,10 @@ fn cases() -> Vec<Case<'static>> {
     let rows = TABLE.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
     let case = |line: &'static str| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [name, mounted, role, cluster, bdb, marker, epoch, wanted_cluster, member_role, ticket, decision] = cells[..] else {
+        let [name, mounted, role, cluster, bdb, marker, epoch, wanted_cluster, left, member_role, ticket, decision] = cells[..] else {
             unreachable!("not a case: {line}")
         };
-        Case { name, mounted: mounted == "yes", role, cluster, bdb, marker, epoch, wanted_cluster, member_role, ticket, decision }
+        Case { name, mounted: mounted == "yes", role, cluster, bdb, marker, epoch, wanted_cluster, left, member_role, ticket, decision }
     };
     rows.map(case).collect()
 }
@@ -54,6 +55,7 @@ fn prepare(case: &Case<'_>, shell: &[&'static str]) -> Pod {
     }
     put(&pod, "opt/doris-operator/gate/epoch", case.epoch, &format!("{}\n", case.epoch));
     put(&pod, "opt/doris-operator/gate/cluster-id", case.wanted_cluster, &format!("{}\n", case.wanted_cluster));
+    put(&pod, "opt/doris-operator/gate/left", case.left, &(case.left.replace(',', "\n") + "\n"));
     if case.ticket != "-" {
         pod.ticket(case.ticket);
     }

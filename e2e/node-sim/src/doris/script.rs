@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use doris_api::member::{BE_STORAGE_DIR, GATE_DIR, GATE_FRESH, GATE_HAD_DATA, Marker, POD_INFO_DIR, ROOT_HASH_DIR, Ticket, env, exit};
+use doris_api::member::{
+    BE_STORAGE_DIR, GATE_DIR, GATE_FRESH, GATE_HAD_DATA, GATE_LEFT, Marker, POD_INFO_DIR, ROOT_HASH_DIR, Ticket, env, exit,
+};
 use doris_sim::{BeSpec, BrokerSpec, FeSpec, NodeRole, ProcessHandle, ProcessState, Signal, StorageRoot, VolumeDir};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -61,7 +63,11 @@ impl Script {
     }
 
     fn member(&self) -> Member {
+        let fqdn = self.variable(env::MEMBER_FQDN);
+        let left = self.launch.files.read(&format!("{GATE_DIR}/{GATE_LEFT}")).unwrap_or_default();
+        let own = |line: &str| line.split_once(' ').filter(|(host, _)| *host == fqdn).map(|(_, name)| name.to_owned());
         Member {
+            left: left.lines().filter_map(own).collect(),
             pod_uid: self.variable(env::POD_UID),
             fqdn: self.variable(env::MEMBER_FQDN),
             identity: self.variable(env::IDENTITY),

@@ -1,9 +1,10 @@
 //! Frontends leave one at a time, dropped before their pods go, the master last.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use doris_sim::MemberKind;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::DeleteParams;
 use scenarios::lab::basic;
 use serde_json::{Value, json};
@@ -15,6 +16,10 @@ fn five() -> Value {
 }
 
 const SURVIVORS: [&str; 3] = ["demo-fe-0", "demo-fe-1", "demo-fe-2"];
+
+fn holds(so: bool) -> Result<(), String> {
+    so.then_some(()).ok_or_else(|| "not yet".to_owned())
+}
 
 /// Drops of frontends that were sent, in order.
 fn drops(stage: &Stage) -> Vec<String> {
@@ -161,8 +166,53 @@ async fn a_follower_that_comes_back_joins_anew_on_its_kept_volume() {
         assert_eq!(stage.members(MemberKind::Follower), ["demo-fe-0", "demo-fe-1", "demo-fe-2", "demo-fe-3", "demo-fe-4"], "{version}");
         let claims = stage.claims().await;
         assert!(claims.values().all(|labels| !labels.contains_key("doris-operator.dev/dropped")), "{version}: {claims:?}");
-        // Known: the gate lets it start on what it had until its ticket comes, which the others of its group refuse. The gate is to
-        // know of those that were dropped, and to hold them.
-        stage.all_is_well_but(&["dropped-stays-out"]).await;
+        stage.all_is_well().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn four_followers_that_come_back_elect_nobody_among_themselves() {
+    let mut stage = Stage::new(basic("2.1.7"), five()).await;
+    let patch = json!({"metadata": {"annotations": {"override.doris-operator.dev/FeQuorum": "2026-06-02T00:00:00Z"}}});
+    let clusters = stage.lab.api::<doris_api::DorisCluster>();
+    clusters.patch("demo", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&patch)).await.expect("it is confirmed");
+    stage.change_and_wait(json!({"fe": {"replicas": 1}})).await;
+    assert_eq!(stage.members(MemberKind::Follower), ["demo-fe-0"]);
+    // Those that come back hear nothing of the one that is left: on what they had they would be a majority of five.
+    let survivor = IpAddr::from(stage.lab.nodes.address("default", "demo-fe-0").expect("it runs"));
+    stage.change(five()).await;
+    let asked_at = tokio::time::Instant::now();
+    let asked = async || holds(stage.replicas("demo-fe").await == Some(5));
+    stage.lab.eventually("their pods are asked for", LONG, asked).await;
+    stage.lab.world.isolate(survivor, doris_sim::Cut::Silent);
+    let there = async || holds(stage.pods().await.iter().filter(|pod| pod.contains("-fe-")).count() == 5);
+    stage.lab.eventually("their pods are there", LONG, there).await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    let starts = stage.lab.frontends("demo").into_iter().map(|fe| fe.start).filter(|start| start.at >= asked_at && start.ip != survivor);
+    let on_former: Vec<String> = starts.filter(|start| start.metadata.is_complete()).map(|start| start.fqdn).collect();
+    assert_eq!(on_former, [] as [String; 0], "nobody starts on what it had");
+    stage.lab.world.rejoin(survivor);
+    stage.change_and_wait(five()).await;
+    assert_eq!(stage.members(MemberKind::Follower), ["demo-fe-0", "demo-fe-1", "demo-fe-2", "demo-fe-3", "demo-fe-4"]);
+    stage.all_is_well().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_somebody_dropped_by_hand_is_not_started_on_what_it_had() {
+    let mut stage = Stage::new(basic("2.1.7"), json!({})).await;
+    let master = stage.lab.master_pod("demo").expect("there is a master");
+    let other = SURVIVORS.into_iter().find(|pod| *pod != master).expect("another follower");
+    let (_, row) = stage.lab.registered("demo", MemberKind::Follower).into_iter().find(|(pod, _)| pod == other).expect("its row");
+    let host = row.host;
+    stage.sql(&format!("ALTER SYSTEM DROP FOLLOWER \"{host}:9010\"")).await;
+    let gate = async || {
+        let gate = stage.lab.api::<ConfigMap>().get("demo-gate").await.expect("there is the gate's ConfigMap");
+        gate.data.unwrap_or_default().remove("left")
+    };
+    let knows = async || holds(gate().await.is_some_and(|left| left.starts_with(&format!("{host} fe_"))));
+    stage.lab.eventually("the gate knows", LONG, knows).await;
+    stage.lab.eventually("it is a member again", LONG, async || holds(gate().await.is_none())).await;
+    stage.change_and_wait(json!({})).await;
+    assert_eq!(stage.members(MemberKind::Follower), SURVIVORS);
+    stage.all_is_well().await;
 }

@@ -47,6 +47,7 @@ fn leaver(component: Component, ordinal: u32, alive: bool, busy: Option<u64>) ->
         present: Some(Pod { uid: format!("{pod}-uid"), leaving: false, running: alive, serving: true }),
         slot: true,
         on_record: matches!(component, Component::Fe | Component::FeObserver | Component::Be),
+        left_as: None,
         claims: vec![Claim { name: format!("v-{pod}"), uid: "u".into(), mark: None }],
         pod,
     }

@@ -81,6 +81,8 @@ pub struct Leaver {
     pub slot: bool,
     /// The identity knows it as a member.
     pub on_record: bool,
+    /// The name that Doris had its frontend under, if that is not on record among those that left yet.
+    pub left_as: Option<String>,
     /// Its volumes.
     pub claims: Vec<Claim>,
 }

@@ -18,8 +18,13 @@ pub(super) fn step(scene: &Scene<'_>, turns: &[(Component, Turn)]) -> Option<Ste
         return Some(Step::Mark { pods });
     }
     let gone = scene.leavers.iter().filter(|leaver| leaver.row.is_none());
-    let forgotten: BTreeSet<String> =
-        going.iter().copied().chain(gone).filter(|leaver| leaver.on_record).map(|leaver| leaver.host.clone()).collect();
+    let forgotten: BTreeSet<String> = going
+        .iter()
+        .copied()
+        .chain(gone)
+        .filter(|leaver| leaver.on_record || leaver.left_as.is_some())
+        .map(|leaver| leaver.host.clone())
+        .collect();
     if !forgotten.is_empty() {
         return Some(Step::Forget { hosts: forgotten.into_iter().collect() });
     }

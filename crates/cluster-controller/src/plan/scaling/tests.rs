@@ -33,6 +33,7 @@ fn leaver(component: Component, ordinal: u32) -> Leaver {
         present: Some(Pod { uid: format!("uid-{ordinal}"), leaving: false, running: true, serving: true }),
         slot: true,
         on_record: matches!(component, Component::Fe | Component::FeObserver | Component::Be),
+        left_as: None,
         claims: Vec::new(),
         pod,
     }

@@ -291,9 +291,17 @@ impl Round<'_> {
         Ok(Ok(()))
     }
 
-    /// Who is no member any more must not be brought back as one, and an empty volume of it is none that was lost.
+    /// Who is no member any more must not be brought back as one, and an empty volume of it is none that was lost. While
+    /// it is not one again, nothing starts on what is on its volume.
     async fn forget_members(&mut self, act: &Act<'_>, hosts: &[String]) -> Result<(), Error> {
         let mut next = act.stored.identity.clone();
+        for leaver in act.leavers.iter().filter(|leaver| hosts.contains(&leaver.host)) {
+            let on_record = next.frontends.get(&leaver.host).map(|known| known.name.clone()).filter(|name| !name.is_empty());
+            let names: Vec<String> = on_record.into_iter().chain(leaver.left_as.clone()).collect();
+            if !names.is_empty() {
+                next.left.entry(leaver.host.clone()).or_default().extend(names);
+            }
+        }
         next.frontends.retain(|host, _| !hosts.contains(host));
         next.backends.retain(|host, _| !hosts.contains(host));
         if next == act.stored.identity {

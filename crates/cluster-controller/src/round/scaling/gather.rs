@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::observe::doris::Doris;
 use crate::plan::scaling::{Claim, Leaver, Mark, Pod, Record, Row, Set, Stayer};
 use crate::release::Release;
+use crate::view::MemberPod;
 
 /// What the confirmation that one follower is enough is recorded for.
 pub(super) const ONE_FOLLOWER: &str = "ScaleIn to one follower";
@@ -83,12 +84,19 @@ impl Round<'_> {
                     present,
                     slot: ordinal < slots,
                     on_record: known.contains(&host),
+                    left_as: pods.iter().find(|pod| pod.ordinal == ordinal).and_then(|pod| self.not_listed_yet(pod)),
                     claims: own.map(|claim| Claim { name: claim.name.clone(), uid: claim.uid.clone(), mark: claim.mark }).collect(),
                     host,
                 });
             }
         }
         leavers
+    }
+
+    /// The name that a frontend was let in under, unless the identity lists it among those that left.
+    fn not_listed_yet(&self, pod: &MemberPod) -> Option<String> {
+        let left = self.facts.identity.as_ref().and_then(|identity| identity.left.get(&pod.fqdn));
+        pod.admitted_as().filter(|name| left.is_none_or(|left| !left.contains(name)))
     }
 
     /// Members that the identity knows, by their names.

@@ -2,12 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use doris_api::{Component, names};
 use doris_sim::{BackendFacts, FrontendFacts, MemberFacts, MemberKind, ProcessId};
+use tokio::time::Instant;
 
 use super::ClusterName;
 use super::model::cluster_of;
+
+/// A pod that is there already when its frontend is dropped may start for so long before it knows: a kubelet brings a changed
+/// `ConfigMap` to it within a minute.
+const UNTIL_KNOWN: Duration = Duration::from_mins(1);
 
 /// A backend that started on empty disks although Doris had it registered with data.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +29,8 @@ struct Membership {
     /// How often it was registered anew, and whether it is now.
     registration: u32,
     is_there: bool,
+    /// When it was dropped last.
+    dropped: Option<Instant>,
     /// The registration under which it last worked, and the address that it had then.
     worked: Option<(u32, IpAddr)>,
     /// It told of tablets under that registration.
@@ -91,7 +99,8 @@ impl Starts {
         let Some(member) = self.members.get(&start.fqdn) else { return };
         let Some((registration, ip)) = member.worked else { return };
         let was_dropped = !member.is_there || registration != member.registration;
-        if was_dropped && ip != start.ip {
+        let is_known = member.dropped.is_some_and(|at| start.at >= at + UNTIL_KNOWN);
+        if was_dropped && is_known && ip != start.ip {
             self.broken.insert(format!("dropped-stays-out: {} was dropped, and a new pod starts on its metadata", start.fqdn));
         }
     }
@@ -112,7 +121,10 @@ impl Starts {
         let Some(cluster) = cluster_of(&master.start.fqdn) else { return };
         let hosts: BTreeSet<&str> = master.registered.iter().map(|row| row.host.as_str()).collect();
         for (host, member) in &mut self.members {
-            member.is_there = member.is_there && (hosts.contains(host.as_str()) || !is_of(host, &cluster));
+            let stays = hosts.contains(host.as_str()) || !is_of(host, &cluster);
+            if member.is_there && !stays {
+                (member.is_there, member.dropped) = (false, Some(Instant::now()));
+            }
         }
         for row in master.registered.iter().filter(|row| row.kind != MemberKind::Broker) {
             let member = self.members.entry(row.host.clone()).or_default();

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use doris_sim::{BeSpec, FeSpec, Medium, NodeRole, Signal, StorageRoot, Volume, VolumeDir};
+use doris_sim::{BeSpec, Cut, FeSpec, Medium, NodeRole, Signal, StorageRoot, Volume, VolumeDir};
 
 use super::acts::{pod, ready, wait_for};
 use super::{DOMAIN, VISIT};
-use crate::lab::Lab;
+use crate::lab::{CONTROLLER_ADDRESS, Lab};
 /// Runs a frontend for a while at the address of one that still waits in its gate.
 pub(super) async fn visit(lab: &Lab, volume: &Volume, helpers: &[String]) {
     let ip = wait_for(async || lab.nodes.address("default", "demo-fe-2")).await;
@@ -77,12 +77,14 @@ pub(super) async fn start_on_dropped(lab: &Lab) {
     let fqdn = format!("{dropped}.{DOMAIN}");
     super::acts::sql_at(lab, &master, &[&format!("ALTER SYSTEM DROP FOLLOWER \"{fqdn}:9010\"")]).await;
     wait_for(async || lab.masters("demo").iter().all(|master| master.registered.iter().all(|row| row.host != fqdn)).then_some(())).await;
-    // The oracles have seen it.
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    // Nobody mends it before a pod would have known.
+    lab.world.isolate(CONTROLLER_ADDRESS, Cut::Refused);
+    tokio::time::sleep(Duration::from_secs(65)).await;
     let ip = IpAddr::V4(Ipv4Addr::new(10, 254, 0, 6));
     let process = lab.world.start_fe(FeSpec::new(fqdn, ip, "2.1.7", VolumeDir::root(&volume)));
     tokio::time::sleep(Duration::from_secs(1)).await;
     process.signal(Signal::Kill);
+    lab.world.rejoin(CONTROLLER_ADDRESS);
 }
 
 fn backend(pod: &str, address: u8) -> BeSpec {
