@@ -219,3 +219,15 @@ fn rules_select_declared_fields_only() {
         assert!(error.contains(why), "{bad}: {error}");
     }
 }
+
+#[test]
+fn a_custom_resource_may_have_a_plain_finalizer_and_none_that_is_no_name() {
+    let kind = widget(36);
+    let held = |finalizer: &str| {
+        let mut object = object(&json!({"size": 1, "mode": "Safe"}));
+        object["metadata"]["finalizers"] = json!([finalizer]);
+        validate::create(&kind, &object).len()
+    };
+    assert_eq!([held("resources-finalizer.argocd.argoproj.io"), held("example.com/hold")], [0, 0]);
+    assert!(held("no name") > 0);
+}

@@ -20,7 +20,7 @@ pub(super) fn validate(kind: &Kind, object: &Value) -> Vec<FieldError> {
     }
     errors.extend(validate_map_keys(object));
     errors.extend(owner_references(object));
-    errors.extend(finalizers(object));
+    errors.extend(finalizers(kind, object));
     errors
 }
 
@@ -103,13 +103,15 @@ fn owner_references(object: &Value) -> Vec<FieldError> {
 
 const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
 
-fn finalizers(object: &Value) -> Vec<FieldError> {
+/// Every finalizer is a qualified name. Types of Kubernetes' own take no other plain one than its own; of custom resources the server
+/// only warns.
+fn finalizers(kind: &Kind, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     for (index, finalizer) in list(object, "metadata.finalizers").iter().enumerate() {
         let text = finalizer.as_str().unwrap_or_default();
         let field = format!("metadata.finalizers[{index}]");
         errors.extend(names::qualified(text).iter().map(|p| FieldError::invalid(field.clone(), finalizer, p)));
-        if !text.contains('/') && !STANDARD_FINALIZERS.contains(&text) {
+        if !kind.is_custom() && !text.contains('/') && !STANDARD_FINALIZERS.contains(&text) {
             let detail = "name is neither a standard finalizer name nor is it fully qualified";
             errors.push(FieldError::invalid(field, finalizer, detail));
         }
@@ -140,6 +142,6 @@ pub(super) fn validate_update(kind: &Kind, object: &Value, old: &Value) -> Vec<F
     }
     let mut errors: Vec<FieldError> = std::iter::repeat_n(once, 2).flatten().collect();
     errors.extend(std::iter::repeat_n(owner_references(object), 4).flatten());
-    errors.extend(finalizers(object));
+    errors.extend(finalizers(kind, object));
     errors
 }
