@@ -36,6 +36,11 @@ const EMBEDDED: [&str; 18] = [
     "volumes",
 ];
 
+/// Whether a field of this name embeds a Kubernetes type.
+pub fn is_embedded(name: &str) -> bool {
+    EMBEDDED.contains(&name)
+}
+
 /// Kinds of volumes that are typed; the others are long gone from Kubernetes, or embed a claim
 /// template of several kilobytes, and go through `podTemplate`.
 const VOLUME_KINDS: [&str; 10] =

@@ -10,6 +10,7 @@ pub mod component;
 pub mod conditions;
 pub mod crd;
 pub mod example;
+pub mod fields;
 pub mod initializer;
 pub mod labels;
 pub mod member;

@@ -1,4 +1,4 @@
-//! What is committed below `deploy/` fits the types.
+//! What is committed below `deploy/`, and what of `docs/` is made from the types, fits them.
 
 mod structure;
 
@@ -31,6 +31,12 @@ fn the_committed_chart_files_are_current() {
         let is = fs::read_to_string(root.join(&path)).unwrap_or_default();
         assert!(is == wanted, "{} is not current; run: cargo run --bin chart-files", path.display());
     }
+}
+
+#[test]
+fn the_committed_page_of_fields_is_current() {
+    let is = fs::read_to_string(deploy("..").join(doris_api::fields::PAGE)).unwrap_or_default();
+    assert!(is == doris_api::fields::page().expect("a page"), "run: cargo run --bin fields > {}", doris_api::fields::PAGE);
 }
 
 #[test]
