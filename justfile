@@ -27,6 +27,10 @@ real:
 delivery:
     cargo test --test delivery -- --nocapture
 
+# The documentation: its commands, its YAML, its names and links.
+docs:
+    cargo test --test docs -- --nocapture
+
 # Whether older real servers take everything that is delivered, and whether the charts install there.
 delivery-old:
     REAL_KUBERNETES=1.30 cargo test --test delivery -- a_real_server installed --nocapture

@@ -1,0 +1,123 @@
+//! Blocks of code in the README and the book, with what each is for.
+
+use std::path::PathBuf;
+
+use scenarios::delivery::root;
+
+/// What a block is for. It stands behind the fence; an indented block is a shell's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Commands that are run.
+    Shell,
+    /// Commands behind `$`, with what they print.
+    Console,
+    /// Commands that need what no test has: kind, Docker, a bucket, a MySQL client. They are listed.
+    RealCluster,
+    /// Whole objects.
+    Objects,
+    /// A part of a cluster's spec.
+    Spec,
+    /// Values of the chart of a cluster.
+    ClusterValues,
+    /// Values of the operator's chart.
+    OperatorValues,
+    /// SQL for Doris.
+    Sql,
+    /// No command and no object: a drawing, a piece of a program.
+    Prose,
+}
+
+/// Info strings, and what they mean. Another one fails the test.
+const KINDS: [(&str, Kind); 10] = [
+    ("sh", Kind::Shell),
+    ("console", Kind::Console),
+    ("sh real-cluster", Kind::RealCluster),
+    ("yaml", Kind::Objects),
+    ("yaml spec", Kind::Spec),
+    ("yaml values", Kind::ClusterValues),
+    ("yaml values-operator", Kind::OperatorValues),
+    ("sql", Kind::Sql),
+    ("text", Kind::Prose),
+    ("rust,ignore", Kind::Prose),
+];
+
+/// A block.
+#[derive(Clone, Debug)]
+pub struct Block {
+    /// File and line, for a person.
+    pub place: String,
+    /// What it is for.
+    pub kind: Kind,
+    /// Its lines without indentation.
+    pub text: String,
+}
+
+/// The README and the pages of the book, by path from the root, with their text.
+pub fn pages() -> Vec<(String, String)> {
+    let folder = root().join("docs/src");
+    let entries = std::fs::read_dir(&folder).expect("the book").map(|entry| entry.expect("an entry").path());
+    let texts = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let names = texts.filter_map(|path| Some(format!("docs/src/{}", path.file_name()?.display())));
+    let mut paths: Vec<String> = names.chain(["README.md".to_owned()]).collect();
+    paths.sort();
+    let read = |path: String| {
+        let text = std::fs::read_to_string(root().join(PathBuf::from(&path))).expect("a page");
+        (path, text)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+/// All blocks of all pages.
+pub fn all() -> Vec<Block> {
+    pages().iter().flat_map(|(path, text)| read(path, text)).collect()
+}
+
+/// The blocks of a page.
+pub fn read(path: &str, text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut lines = text.lines().enumerate().peekable();
+    let mut before = "";
+    while let Some((index, line)) = lines.next() {
+        let place = format!("{path}:{}", index + 1);
+        if let Some(info) = line.trim_start().strip_prefix("```") {
+            let kind = KINDS.iter().find(|(known, _)| *known == info.trim()).map(|(_, kind)| *kind);
+            let Some(kind) = kind else { panic!("{place}: {info:?} says not what to do with the block; known are {KINDS:?}") };
+            let mut body = Vec::new();
+            loop {
+                let Some((_, line)) = lines.next() else { panic!("{place}: the block does not end") };
+                if line.trim() == "```" {
+                    break;
+                }
+                body.push(line);
+            }
+            blocks.push(Block { place, kind, text: body.join("\n") });
+        } else if line.starts_with("    ") && before.is_empty() {
+            let mut body = vec![&line[4..]];
+            while let Some((_, next)) = lines.next_if(|(_, next)| next.starts_with("    ")) {
+                body.push(&next[4..]);
+            }
+            let kind = if body[0].starts_with("$ ") { Kind::Console } else { Kind::Shell };
+            blocks.push(Block { place, kind, text: body.join("\n") });
+        }
+        before = line;
+    }
+    blocks
+}
+
+#[test]
+fn blocks_are_found_with_what_they_are_for() {
+    let text = "# T\n\n    kubectl get dcr\n    echo x\n\nword\n\n```yaml spec\nfe:\n  replicas: 1\n```\n- a\n    not code\n\n    $ kubectl get dri\n    NAME\n";
+    let found: Vec<(String, Kind, String)> = read("p.md", text).into_iter().map(|block| (block.place, block.kind, block.text)).collect();
+    let wanted = [
+        ("p.md:3", Kind::Shell, "kubectl get dcr\necho x"),
+        ("p.md:8", Kind::Spec, "fe:\n  replicas: 1"),
+        ("p.md:15", Kind::Console, "$ kubectl get dri\nNAME"),
+    ];
+    assert_eq!(found, wanted.map(|(place, kind, text)| (place.to_owned(), kind, text.to_owned())));
+}
+
+#[test]
+#[should_panic(expected = "says not what to do")]
+fn a_block_that_says_not_what_it_is_for_is_a_failure() {
+    read("p.md", "```bash\nrm\n```\n");
+}
