@@ -3,6 +3,7 @@
 pub mod control_plane;
 pub mod delivery;
 pub mod demo;
+pub mod docs;
 pub mod lab;
 pub mod real;
 pub mod scale;

@@ -5,8 +5,6 @@
 
 #![allow(clippy::panic, reason = "a test tells of a failure by panicking")]
 
-#[path = "docs/blocks.rs"]
-mod blocks;
 #[path = "docs/cargo.rs"]
 mod cargo;
 #[path = "docs/commands.rs"]

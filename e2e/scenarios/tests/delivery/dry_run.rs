@@ -6,6 +6,7 @@ use kube::runtime::conditions::is_crd_established;
 use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt as _};
 use scenarios::delivery::{Command, Objects, root};
+use scenarios::docs;
 use serde_json::{Value, json};
 
 use crate::harness::{CLUSTER, able_chart, run};
@@ -73,6 +74,15 @@ fn a_real_server_takes_every_manifest_and_every_example() {
         examples.sort();
         for example in examples {
             tried += dry_run(&kubectl, &example).await;
+        }
+        for block in docs::all() {
+            let object = match block.kind {
+                docs::Kind::Objects => block.text.clone(),
+                docs::Kind::Spec => docs::cluster_with(&block.text).expect(&block.place).to_string(),
+                _ => continue,
+            };
+            println!("{}", block.place);
+            tried += dry_run(&kubectl, &write("of-the-book.yaml", &object)).await;
         }
         // Whoever installs next finds nothing.
         kubectl.run(&["delete", "-f", &definitions, "--timeout=120s"]).await.expect("deleted");

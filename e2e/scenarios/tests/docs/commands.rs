@@ -2,12 +2,12 @@
 
 use doris_api::crd::{CURRENT_MINOR, doris_cluster};
 use futures::StreamExt as _;
+use scenarios::docs::{Block, Kind, all};
 use serde_json::Value;
 
-use crate::blocks::{Block, Kind, all};
 use crate::cargo::Known;
 use crate::names::assert_metrics_are_told;
-use crate::shell::World;
+use crate::shell::{World, can_run};
 use crate::yaml;
 
 /// Blocks that are tried at once.
@@ -60,6 +60,7 @@ async fn try_block(world: &World, number: usize, block: &Block) -> Option<String
             let commands: Vec<&str> = block.text.lines().filter_map(|line| line.strip_prefix("$ ")).collect();
             try_lines(world, &commands.join("\n")).await
         }
+        Kind::RealCluster if can_run(&block.text) => Err("it needs nothing that is missing here: let it be run".to_owned()),
         kind if is_yaml(kind) => yaml::try_block(world, number, block).await.map(drop),
         Kind::Sql if block.text.matches('\'').count() % 2 == 1 || !block.text.trim_end().ends_with(';') => {
             Err("it does not end".to_owned())

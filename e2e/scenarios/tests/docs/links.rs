@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scenarios::delivery::root;
-
-use crate::blocks::pages;
+use scenarios::docs::pages;
 
 /// Headings of a page as anchors, the way mdBook makes them.
 fn anchors(text: &str) -> BTreeSet<String> {

@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use scenarios::delivery::root;
-
-use crate::blocks::pages;
+use scenarios::docs::pages;
 
 const TROUBLES: &str = "docs/src/troubleshooting.md";
 /// Files in which errors get their reasons.

@@ -22,6 +22,15 @@ const PATIENCE: Duration = Duration::from_mins(4);
 const PROGRAMS: [&str; 15] =
     ["base64", "bash", "cat", "date", "dirname", "env", "git", "grep", "head", "printf", "rm", "sed", "sh", "timeout", "tr"];
 
+/// Programs that are made for it.
+const OURS: [&str; 4] = ["cargo", "helm", "just", "kubectl"];
+
+/// Whether a block's lines begin with programs that are there.
+pub fn can_run(lines: &str) -> bool {
+    let commands = lines.lines().filter(|line| !line.starts_with([' ', '#'])).filter_map(|line| line.split_whitespace().next());
+    commands.into_iter().all(|word| OURS.contains(&word) || PROGRAMS.contains(&word) || word == "export")
+}
+
 /// The world.
 pub struct World {
     stand: Stand,

@@ -1,8 +1,12 @@
-//! Blocks of code in the README and the book, with what each is for.
+//! The README and the book, and their blocks of code with what each is for.
+
+#![allow(clippy::missing_panics_doc, clippy::panic, reason = "a test tells of a failure by panicking")]
 
 use std::path::PathBuf;
 
-use scenarios::delivery::root;
+use serde_json::{Map, Value, json};
+
+use crate::delivery::root;
 
 /// What a block is for. It stands behind the fence; an indented block is a shell's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +31,9 @@ pub enum Kind {
     Prose,
 }
 
+/// A cluster that parts of a spec are put into.
+const LEAST: &str =
+    "{version: \"2.1.7\", fe: {replicas: 3, storage: {size: 20Gi}}, be: {replicas: 3, storage: [{name: data, size: 100Gi}]}}";
 /// Info strings, and what they mean. Another one fails the test.
 const KINDS: [(&str, Kind); 10] = [
     ("sh", Kind::Shell),
@@ -104,20 +111,47 @@ pub fn read(path: &str, text: &str) -> Vec<Block> {
     blocks
 }
 
-#[test]
-fn blocks_are_found_with_what_they_are_for() {
-    let text = "# T\n\n    kubectl get dcr\n    echo x\n\nword\n\n```yaml spec\nfe:\n  replicas: 1\n```\n- a\n    not code\n\n    $ kubectl get dri\n    NAME\n";
-    let found: Vec<(String, Kind, String)> = read("p.md", text).into_iter().map(|block| (block.place, block.kind, block.text)).collect();
-    let wanted = [
-        ("p.md:3", Kind::Shell, "kubectl get dcr\necho x"),
-        ("p.md:8", Kind::Spec, "fe:\n  replicas: 1"),
-        ("p.md:15", Kind::Console, "$ kubectl get dri\nNAME"),
-    ];
-    assert_eq!(found, wanted.map(|(place, kind, text)| (place.to_owned(), kind, text.to_owned())));
+/// A cluster with a part of a spec in the place of what the least one has.
+///
+/// # Errors
+/// The part is not one, in a sentence.
+pub fn cluster_with(part: &str) -> Result<Value, String> {
+    let read = |text: &str| serde_saphyr::from_str::<Map<String, Value>>(text).map_err(|error| error.to_string());
+    let mut spec = read(LEAST)?;
+    spec.extend(read(part)?);
+    Ok(json!({"apiVersion": "doris-operator.dev/v1beta1", "kind": "DorisCluster", "metadata": {"name": "of-a-page"}, "spec": spec}))
 }
 
-#[test]
-#[should_panic(expected = "says not what to do")]
-fn a_block_that_says_not_what_it_is_for_is_a_failure() {
-    read("p.md", "```bash\nrm\n```\n");
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{Kind, cluster_with, read};
+
+    #[test]
+    fn blocks_are_found_with_what_they_are_for() {
+        let text = "# T\n\n    kubectl get dcr\n    echo x\n\nword\n\n```yaml spec\nfe:\n  replicas: 1\n```\n- a\n    not code\n\n    $ kubectl get dri\n    NAME\n";
+        let found: Vec<(String, Kind, String)> =
+            read("p.md", text).into_iter().map(|block| (block.place, block.kind, block.text)).collect();
+        let wanted = [
+            ("p.md:3", Kind::Shell, "kubectl get dcr\necho x"),
+            ("p.md:8", Kind::Spec, "fe:\n  replicas: 1"),
+            ("p.md:15", Kind::Console, "$ kubectl get dri\nNAME"),
+        ];
+        assert_eq!(found, wanted.map(|(place, kind, text)| (place.to_owned(), kind, text.to_owned())));
+    }
+
+    #[test]
+    #[should_panic(expected = "says not what to do")]
+    fn a_block_that_says_not_what_it_is_for_is_a_failure() {
+        read("p.md", "```bash\nrm\n```\n");
+    }
+
+    #[test]
+    fn a_part_of_a_spec_takes_the_place_of_what_is_there() {
+        let whole = cluster_with("be: {replicas: 5, storage: []}\nsuspend: true").expect("a cluster");
+        assert_eq!(whole["spec"]["be"]["replicas"], 5);
+        assert_eq!((&whole["spec"]["suspend"], &whole["spec"]["version"]), (&Value::Bool(true), &Value::from("2.1.7")));
+        assert!(cluster_with("- a list").is_err());
+    }
 }
