@@ -79,6 +79,40 @@ pub fn all() -> Vec<Block> {
     pages().iter().flat_map(|(path, text)| read(path, text)).collect()
 }
 
+/// Spans of code in the sentences of all pages, with their places.
+pub fn spans() -> Vec<(String, String)> {
+    pages().iter().flat_map(|(path, text)| spans_of(path, text)).collect()
+}
+
+fn spans_of(path: &str, text: &str) -> Vec<(String, String)> {
+    let mut is_code = false;
+    let mut found = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+        } else if !is_code && !line.starts_with("    ") {
+            let spans = line.split('`').skip(1).step_by(2);
+            found.extend(spans.map(|span| (format!("{path}:{}", index + 1), span.to_owned())));
+        }
+    }
+    found
+}
+
+/// Whole commands in sentences, as blocks of a shell. A name of a command alone is none, nor is one that leaves something out (`…`).
+pub fn commands_in_sentences() -> Vec<Block> {
+    let is_whole = |span: &str| {
+        let words: Vec<&str> = span.split(' ').collect();
+        match words[0] {
+            "cargo" | "just" => words.len() > 1,
+            "kubectl" => words.len() > 3 || words.len() == 3 && matches!(words[1], "get" | "describe" | "explain"),
+            "helm" => words.len() > 2,
+            _ => false,
+        }
+    };
+    let whole = spans().into_iter().filter(|(_, span)| is_whole(span) && !span.contains('…'));
+    whole.map(|(place, text)| Block { place, kind: Kind::Shell, text }).collect()
+}
+
 /// The blocks of a page.
 pub fn read(path: &str, text: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
@@ -126,7 +160,15 @@ pub fn cluster_with(part: &str) -> Result<Value, String> {
 mod tests {
     use serde_json::Value;
 
-    use super::{Kind, cluster_with, read};
+    use super::{Kind, cluster_with, read, spans_of};
+
+    #[test]
+    fn spans_are_found_in_sentences_alone() {
+        let text = "say `kubectl get dcr` or `x`\n\n    `not this`\n\n```sh\necho `nor this`\n```\nand `y`";
+        let found: Vec<(String, String)> = spans_of("p.md", text);
+        let wanted = [("p.md:1", "kubectl get dcr"), ("p.md:1", "x"), ("p.md:8", "y")];
+        assert_eq!(found, wanted.map(|(place, span)| (place.to_owned(), span.to_owned())));
+    }
 
     #[test]
     fn blocks_are_found_with_what_they_are_for() {

@@ -66,7 +66,7 @@ impl Known {
 
     fn of_cargo(&self, words: &[&str]) -> Option<String> {
         let (command, rest) = words.split_first()?;
-        if !["run", "test", "build", "demo", "metadata", "clippy", "fmt"].contains(command) {
+        if !["run", "test", "build", "demo", "metadata", "clippy", "fmt", "vendor"].contains(command) {
             return Some(format!("cargo {command} is not understood"));
         }
         let (ours, theirs) = match rest.iter().position(|word| *word == "--") {

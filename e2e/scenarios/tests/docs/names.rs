@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use doris_api::crd::{CURRENT_MINOR, crds};
 use scenarios::delivery::root;
-use scenarios::docs::pages;
+use scenarios::docs::{pages, spans};
+use serde_json::Value;
 
 const TROUBLES: &str = "docs/src/troubleshooting.md";
 /// Files in which errors get their reasons.
@@ -139,6 +141,81 @@ pub fn assert_metrics_are_told(exposed: &str) {
     let typed = exposed.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
     let names = typed.map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() });
     assert_named(&names.collect(), "docs/src/metrics.md");
+}
+
+/// Fields of a cluster's spec that sentences name without `spec.`.
+const PARTS: [&str; 14] = [
+    "auth",
+    "be",
+    "broker",
+    "cn",
+    "failover",
+    "fe",
+    "hadoop",
+    "image",
+    "kerberos",
+    "networkPolicy",
+    "podDisruptionBudget",
+    "podSecurity",
+    "scaleIn",
+    "update",
+];
+/// What looks like a field and is none of ours: files of Doris, and fields of built-in kinds.
+const NOT_OURS: [&str; 5] = ["be.conf", "fe.conf", "spec.claimRef", "spec.serviceAccount", "spec.serviceAccountName"];
+
+#[test]
+fn every_field_and_every_value_of_a_chart_that_a_sentence_names_exists() {
+    let kinds: Vec<Value> = crds(CURRENT_MINOR).expect("definitions").iter().map(|crd| serde_json::to_value(crd).expect("JSON")).collect();
+    let values = |path: &str| -> Value { serde_saphyr::from_str(&read(&root().join("helm/doris-operator").join(path))).expect("values") };
+    let (global, own) = (values("values.yaml"), values("charts/cluster-controller/values.yaml"));
+    let (mut seen, mut wrong) = (0, Vec::new());
+    // The page of fields is made from the definitions.
+    for (place, span) in spans().into_iter().filter(|(place, _)| !place.starts_with("docs/src/fields.md")) {
+        let name: String =
+            span.chars().take_while(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '[' | ']')).collect();
+        let name = name.replace("[]", "");
+        let Some((first, rest)) = name.split_once('.').filter(|(_, rest)| !rest.is_empty()) else { continue };
+        let path: Vec<&str> = rest.split('.').collect();
+        let is_there = match first {
+            _ if NOT_OURS.contains(&name.as_str()) => continue,
+            "spec" | "status" => kinds.iter().any(|kind| is_field(kind, &[&[first], path.as_slice()].concat())),
+            part if PARTS.contains(&part) => is_field(&kinds[0], &[&["spec", first], path.as_slice()].concat()),
+            "global" | "crds" | "userRoles" => is_value(&global[first], &path),
+            "cluster-controller" => is_value(&own, &path),
+            _ => continue,
+        };
+        seen += 1;
+        if !is_there {
+            wrong.push(format!("{place}: {span}"));
+        }
+    }
+    assert!(seen > 100, "{seen}");
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+/// Whether a definition has a field; what is below a map or an embedded object is the user's.
+fn is_field(definition: &Value, path: &[&str]) -> bool {
+    let mut at = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    for name in path {
+        if at["additionalProperties"].is_object() || at["x-kubernetes-preserve-unknown-fields"] == true {
+            return true;
+        }
+        let fields = if at["items"].is_object() { &at["items"] } else { at };
+        at = &fields["properties"][*name];
+        if !at.is_object() {
+            return false;
+        }
+    }
+    true
+}
+
+fn is_value(values: &Value, path: &[&str]) -> bool {
+    let mut at = values;
+    path.iter().all(|name| {
+        let is_there = at.get(*name).is_some();
+        at = &at[*name];
+        is_there
+    })
 }
 
 /// Words of a text that begin so.
