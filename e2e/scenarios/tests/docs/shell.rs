@@ -2,7 +2,7 @@
 //! our kubectl, Helm, cargo and just, and of other programs only a few.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use tokio::time::{Instant, sleep};
 /// More than a busy machine takes for the cluster, or for one block.
 const PATIENCE: Duration = Duration::from_mins(4);
 /// Programs that a block may use beside those that are made for it. Whoever needs another one needs more than this world has.
-const PROGRAMS: [&str; 15] =
-    ["base64", "bash", "cat", "date", "dirname", "env", "git", "grep", "head", "printf", "rm", "sed", "sh", "timeout", "tr"];
+const PROGRAMS: [&str; 14] =
+    ["base64", "bash", "cat", "date", "dirname", "env", "grep", "head", "printf", "rm", "sed", "sh", "timeout", "tr"];
 
 /// Programs that are made for it.
 const OURS: [&str; 4] = ["cargo", "helm", "just", "kubectl"];
@@ -78,8 +78,7 @@ impl World {
         }
         std::fs::write(place.join("resource.sql"), "CREATE RESOURCE x").expect("written");
         for name in PROGRAMS {
-            let found = ["/usr/bin", "/bin"].map(|folder| Path::new(folder).join(name)).into_iter().find(|path| path.exists());
-            symlink(found.unwrap_or_else(|| panic!("{name} is missing here")), programs.join(name)).expect("a link");
+            symlink(installed(name).expect("looked for before"), programs.join(name)).expect("a link");
         }
         let ours = [
             ("kubectl", include_str!("kubectl.sh")),
@@ -147,7 +146,7 @@ impl World {
             .env("HOME", self.directory.path())
             .env("KUBECONFIG", self.stand.kubeconfig())
             .env("WORLD_KUBECONFIG", self.stand.kubeconfig())
-            .env("REAL_KUBECTL", kubectl())
+            .env("REAL_KUBECTL", installed("kubectl").expect("looked for before"))
             .env("NOTES", self.notes())
             .stdin(Stdio::null())
             .kill_on_drop(true);
@@ -185,10 +184,16 @@ impl World {
     }
 }
 
-fn kubectl() -> PathBuf {
+/// What is missing here for a world; CI has it all.
+pub fn missing() -> Option<&'static str> {
+    let missing = PROGRAMS.into_iter().chain(["kubectl"]).find(|name| installed(name).is_none());
+    assert!(missing.is_none() || std::env::var_os("CI").is_none(), "{missing:?} is missing");
+    missing
+}
+
+fn installed(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("kubectl")).find(|path| path.exists());
-    found.expect("kubectl is installed")
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|path| path.exists())
 }
 
 fn helms() -> Result<[PathBuf; 2], String> {
