@@ -27,8 +27,6 @@ pub use crew::Crew;
 use places::Places;
 use told::{tell, write_status};
 
-/// A round that takes longer is given up: one slow cluster delays no other for ever.
-const ROUND_LIMIT: Duration = Duration::from_mins(2);
 /// Until the next look at a cluster that is on its way.
 const BUSY: Duration = Duration::from_secs(2);
 /// Until the next look at a cluster that is as it should be.
@@ -46,6 +44,8 @@ pub struct Settings {
     pub installation: Option<String>,
     /// Rounds at the same time, over all namespaces.
     pub concurrency: u16,
+    /// A round that takes longer is given up: one slow cluster delays no other for ever.
+    pub round_limit: Duration,
     /// Seed of the jitter between tries.
     pub seed: u64,
 }
@@ -56,6 +56,7 @@ struct Shared {
     failures: Failures,
     /// Places for rounds, shared by all namespaces.
     turns: Turns,
+    round_limit: Duration,
     /// Clusters whose last round took long.
     slow: Mutex<BTreeSet<ClusterKey>>,
 }
@@ -101,6 +102,7 @@ pub async fn run(crew: Arc<Crew>, settings: Settings, turn: impl Future<Output =
         crew: crew.clone(),
         failures: Failures::new(settings.seed),
         turns: Turns::new(settings.concurrency),
+        round_limit: settings.round_limit,
         slow: Mutex::default(),
     };
     let work = Places::new(Arc::new(shared), settings, leads, stop).work(reach);
@@ -150,7 +152,7 @@ async fn reconcile(cluster: Arc<DorisCluster>, shared: Arc<Shared>) -> Result<Ac
 /// A round and what it leads to.
 async fn look(ctx: &Context, shared: &Shared, cluster: &DorisCluster, (key, name): (&ClusterKey, &str)) -> Result<Action, Failed> {
     let began = ctx.clock.instant();
-    let (facts, outcome) = round(ctx, cluster, key).await;
+    let (facts, outcome) = round(ctx, cluster, key, shared.round_limit).await;
     // A process that just began has not watched the master yet: what is known of a ready cluster stays.
     let reported = if facts.is_undecided && is_well(cluster) { Ok(()) } else { write_status(ctx, cluster, key, &facts).await };
     tell(ctx, cluster, key, &facts).await;
@@ -168,14 +170,14 @@ async fn look(ctx: &Context, shared: &Shared, cluster: &DorisCluster, (key, name
 }
 
 /// Runs one round under its deadline. The facts tell of its failure, too.
-async fn round(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey) -> (Facts, Result<(), Error>) {
+async fn round(ctx: &Context, cluster: &DorisCluster, key: &ClusterKey, limit: Duration) -> (Facts, Result<(), Error>) {
     let memory = ctx.memory(key);
     let mut memory = memory.lock().await;
     let mut round = Round::new(ctx, cluster, key, &mut memory);
-    let outcome = if let Ok(outcome) = tokio::time::timeout(ROUND_LIMIT, Box::pin(round.run())).await {
+    let outcome = if let Ok(outcome) = tokio::time::timeout(limit, Box::pin(round.run())).await {
         outcome
     } else {
-        let message = format!("a look at the cluster took longer than {} s", ROUND_LIMIT.as_secs());
+        let message = format!("a look at the cluster took longer than {} s", limit.as_secs());
         round.facts.waits.push(Finding::new(reason::UNKNOWN, message));
         Ok(())
     };

@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 use kube::{Client, Config};
 
 use crate::lease::{ElectionSettings, SHARDS, lease_of};
-use crate::limits::Limits;
 use crate::scope::{Reach, ScopeError};
 
 /// Form of the log.
@@ -67,7 +66,7 @@ pub struct ControllerArgs {
     /// Objects that are worked on at once.
     #[arg(long, env = "CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
-    /// Seconds that one reconcile may take.
+    /// Seconds that one reconcile may take; then it is given up, so that one slow cluster delays no other for ever.
     #[arg(long, env = "RECONCILE_SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(10..=3600))]
     pub reconcile_seconds: u64,
     /// The domain of the cluster's names.
@@ -119,9 +118,9 @@ impl ControllerArgs {
         Duration::from_secs(self.lease_seconds)
     }
 
-    /// Concurrency and deadline.
-    pub fn limits(&self) -> Limits {
-        Limits { concurrency: self.concurrency, deadline: Duration::from_secs(self.reconcile_seconds), ..Limits::default() }
+    /// How long one reconcile may take.
+    pub fn reconcile_limit(&self) -> Duration {
+        Duration::from_secs(self.reconcile_seconds)
     }
 }
 
@@ -136,6 +135,8 @@ pub fn install_tls_provider() {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::{ControllerArgs, LogFormat};
     use clap::Parser;
 
@@ -150,6 +151,7 @@ mod tests {
         let cli = Cli::try_parse_from(["x", "--namespaces", "a,b", "--identity", "pod-1"]).expect("arguments");
         assert_eq!(cli.args.namespaces, ["a", "b"]);
         assert_eq!(cli.args.log_format, LogFormat::Json);
+        assert_eq!(cli.args.reconcile_limit(), Duration::from_secs(120));
         let election = cli.args.election("cluster-controller", 255);
         assert_eq!((election.name.as_str(), election.identity.as_str()), ("doris-operator.dev-cluster-controller", "pod-1-ff"));
     }
@@ -158,5 +160,6 @@ mod tests {
     fn a_lease_of_no_time_is_refused() {
         assert!(Cli::try_parse_from(["x", "--lease-seconds", "0"]).is_err());
         assert!(Cli::try_parse_from(["x", "--concurrency", "0"]).is_err());
+        assert!(Cli::try_parse_from(["x", "--reconcile-seconds", "1"]).is_err());
     }
 }

@@ -9,7 +9,6 @@ pub mod events;
 pub mod expectations;
 pub mod leadership;
 pub mod lease;
-pub mod limits;
 pub mod metrics;
 pub mod report;
 pub mod scope;

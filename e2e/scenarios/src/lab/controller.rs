@@ -62,6 +62,8 @@ pub struct ControllerOptions {
     pub installation: Option<String>,
     /// Rounds at the same time.
     pub concurrency: u16,
+    /// Longest round.
+    pub round_limit: Duration,
 }
 
 impl Default for ControllerOptions {
@@ -76,6 +78,7 @@ impl Default for ControllerOptions {
             reach,
             installation,
             concurrency: 8,
+            round_limit: Duration::from_mins(2),
         }
     }
 }
@@ -188,8 +191,8 @@ fn controller(client: Client, home: &Home, name: &str, life: u64) -> impl Future
     // Each life has its own randomness, or a new process would invent the ids of the former one.
     let seed = home.seed.wrapping_mul(1000).wrapping_add(home.options.instance * 100 + life);
     let ctx = Arc::new(Context::new(parts, &abilities, Some(seed)));
-    let ControllerOptions { reach, installation, concurrency, .. } = home.options.clone();
-    let settings = Settings { reach, installation, concurrency, seed };
+    let ControllerOptions { reach, installation, concurrency, round_limit, .. } = home.options.clone();
+    let settings = Settings { reach, installation, concurrency, round_limit, seed };
     // As the program does: who loses a Lease ends.
     async move {
         let never = CancellationToken::new();
