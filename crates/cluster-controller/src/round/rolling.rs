@@ -97,7 +97,12 @@ impl Round<'_> {
         // For a disk the total is that of its set, whatever else became outdated meanwhile.
         let told = told.map(|told| OperationStatus { total: pods.or(told.total), ..told });
         let is_at_rest = step == Step::Rest;
-        let stopped = if let Step::Stop { pod, .. } = &step { members.iter().find(|member| member.name == *pod) } else { None };
+        let stopped = match &step {
+            Step::Stop { pod, .. } => members.iter().find(|member| member.name == *pod),
+            // Its time is not over, but with the image that it has it does not come back either.
+            Step::Wait(_) => record.as_ref().and_then(|record| members.iter().find(|member| member.name == record.pod && member.is_down())),
+            _ => None,
+        };
         let stopped = stopped.map(|member| member.component);
         self.carry_out(doris, session, &members, step, told).await?;
         match stopped {

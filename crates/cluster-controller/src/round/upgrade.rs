@@ -259,8 +259,8 @@ impl Round<'_> {
         }
     }
 
-    /// A member of this component did not come back, and the upgrade was turned to another image for it: that is the
-    /// way out, and waits for nobody.
+    /// A member of this component did not come back or cannot run, and the upgrade was turned to another image for it: that is
+    /// the way out, and waits for nobody.
     pub(super) async fn mend_with_upgrade(&mut self, component: Component) -> Result<(), Error> {
         match self.release().filter(|release| self.awaits_its_build(component) && may_come_first(release, component)).cloned() {
             Some(release) => self.note_release(advanced(&release, component)).await,

@@ -105,6 +105,13 @@ fn avoided(scene: &Scene<'_>, member: &Member, record: &Record) -> Option<String
     })
 }
 
+/// Another backend cannot run and is made anew from the present template next: that ends the damage, which no repair does.
+fn is_next_down(scene: &Scene<'_>, member: &Member) -> bool {
+    let is_outdated = |other: &Member| other.pod.as_ref().is_some_and(|pod| pod.outdated && !pod.leaving);
+    let is_next = |other: &Member| other.component == Component::Be && other.name != member.name && other.is_down() && is_outdated(other);
+    scene.members.iter().any(is_next)
+}
+
 fn after(scene: &Scene<'_>, member: &Member, record: &Record) -> Step {
     let opened = open(scene, member);
     if !matches!(opened, Step::Done { .. }) || member.component == Component::Cn {
@@ -112,6 +119,9 @@ fn after(scene: &Scene<'_>, member: &Member, record: &Record) -> Step {
     }
     if !member.reported {
         return scene.patience(member, record, "it has to tell which tablets it has");
+    }
+    if is_next_down(scene, member) {
+        return opened;
     }
     match scene.health.unhealthy {
         Some(0) => avoided(scene, member, record).map_or(opened, Step::Wait),

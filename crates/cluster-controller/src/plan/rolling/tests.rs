@@ -285,6 +285,16 @@ fn a_broken_pod_that_the_spec_has_overtaken_is_replaced_without_waiting_for_it()
 }
 
 #[test]
+fn tablets_are_not_waited_for_that_another_backend_has_which_cannot_run() {
+    let name = "c-be-2";
+    let back = || Given::new(cluster()).under_work(name).with(name, renew).healthy(Some(7), false);
+    assert!(wait(&back().plan()).contains("7 tablets"));
+    assert_eq!(back().with("c-be-1", broken).plan(), Step::Done { pod: name.into() }, "making it anew is what heals them");
+    let as_wanted = back().with("c-be-1", broken).with("c-be-1", |be| be.pod.as_mut().expect("a pod").outdated = false);
+    assert!(wait(&as_wanted.plan()).contains("7 tablets"), "no template of ours mends it");
+}
+
+#[test]
 fn what_cannot_run_is_restarted_first_and_needs_nobody_else_to_be_well() {
     let given = Given::new(cluster()).with("c-fe-0", broken).with("c-be-1", |be| be.alive = false);
     assert!(matches!(given.plan(), Step::Begin { pod, .. } if pod == "c-fe-0"));
