@@ -11,6 +11,7 @@ pub mod rolling;
 pub mod scaling;
 pub mod storage;
 pub mod suspension;
+pub mod tags;
 pub mod upgrade;
 pub mod volumes;
 pub mod workers;

@@ -14,5 +14,7 @@ mod frontends;
 mod others;
 #[path = "scaling/stage.rs"]
 mod stage;
+#[path = "scaling/tags.rs"]
+mod tags;
 #[path = "scaling/volumes.rs"]
 mod volumes;

@@ -2,15 +2,13 @@
 
 use doris_api::conditions::reason;
 use doris_api::{Component, ports};
-use doris_client::{Error as DorisError, MemberAddress, Session};
+use doris_client::{BackendChange, Error as DorisError, MemberAddress, Session};
 
 use super::Round;
 use crate::error::Error;
 use crate::observe::doris::Doris;
+use crate::plan::tags::{self, LOCATION, Tagged};
 use crate::plan::workers::{WorkerRow, to_register};
-
-/// Resource tag that decides where tablets lie.
-const LOCATION: &str = "location";
 
 impl Round<'_> {
     /// Registers every running worker that Doris does not know, and reads the lists back.
@@ -43,7 +41,46 @@ impl Round<'_> {
         if added {
             read_back(session, &mut doris.backends, &mut doris.brokers).await?;
         }
-        Ok(())
+        self.heed_tags(doris, session).await
+    }
+
+    /// Compute nodes get the location that the spec asks for; of backends it is told where they have another one.
+    async fn heed_tags(&mut self, doris: &mut Doris, session: &mut Session) -> Result<(), Error> {
+        let spec = &self.cluster.spec;
+        let of_spec = [("be", spec.be.as_ref().map(|be| &be.tags)), ("cn", spec.cn.as_ref().map(|cn| &cn.tags))];
+        let unheeded: Vec<String> = of_spec.into_iter().filter_map(|(name, all)| tags::unheeded(name, all?)).collect();
+        let kept = self.location(Component::Be).and_then(|wanted| {
+            let members = self.tagged(Component::Be, doris);
+            tags::kept(&tags::elsewhere(&members, Some(wanted)), wanted)
+        });
+        for sentence in unheeded.into_iter().chain(kept) {
+            self.stall(reason::SPEC_INVALID, sentence);
+        }
+        let Some(wanted) = self.location(Component::Cn).map(str::to_owned) else { return Ok(()) };
+        let nodes = self.tagged(Component::Cn, doris);
+        let nodes = tags::elsewhere(&nodes, Some(&wanted));
+        if nodes.is_empty() || !self.may_change_members(doris, session).await? {
+            return Ok(());
+        }
+        self.wait(reason::REGISTERING, format!("{} compute nodes get the tag location {wanted}", nodes.len()));
+        let change = BackendChange { location: Some(wanted), ..BackendChange::default() };
+        for node in nodes {
+            let changed = session.modify_backend(&MemberAddress::new(node.host.clone(), node.port), &change).await;
+            changed.map_err(|source| Error::Doris { what: "tagging a compute node", source })?;
+        }
+        read_back(session, &mut doris.backends, &mut doris.brokers).await
+    }
+
+    /// Wanted members of a component that Doris knows.
+    fn tagged(&self, component: Component, doris: &Doris) -> Vec<Tagged> {
+        let is_wanted = |host: &str| self.member_of(host).is_some_and(|(of, ordinal)| of == component && ordinal < self.wanted(component));
+        let rows = doris.backends.iter().filter(|row| is_wanted(&row.host));
+        let tagged = rows.map(|row| Tagged {
+            host: row.host.clone(),
+            port: row.heartbeat_port,
+            location: tags::location(&row.tags).to_owned(),
+        });
+        tagged.collect()
     }
 
     fn missing(&self, component: Component, rows: &[WorkerRow], port: &ports::Port) -> Vec<MemberAddress> {
