@@ -8,6 +8,8 @@ mod backups;
 mod changes;
 #[path = "rolling/order.rs"]
 mod order;
+#[path = "rolling/rules.rs"]
+mod rules;
 #[path = "rolling/stops.rs"]
 mod stops;
 #[path = "rolling/tables.rs"]

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use doris_api::rules::SafetyRule;
@@ -54,11 +54,10 @@ fn every_soft_rule_is_overridden_by_its_own_annotation_and_by_no_other() {
     }
 }
 
-#[test]
-fn hard_refusals_stand_whatever_anybody_says() {
-    let (all, _) = overrides_of(&SafetyRule::ALL.into_iter().map(|rule| (annotation(rule), soon())).collect(), now());
+/// A step that a rule refuses whatever a person says, for each rule that has such refusals.
+fn hard() -> Vec<(SafetyRule, Observed, Step)> {
     let dead = |all: &mut Vec<doris_safety::Backend>| all[2].alive = false;
-    let cases = [
+    vec![
         (SafetyRule::KeepReplica, with_backends(3, tables(&[("t", 1, &[&[3]])]), dead), Step::DropBackend { backend: 3 }),
         (SafetyRule::OneAtATime, changed(|all| all.lease.as_mut().expect("a Lease").holder = None), restart_fe(1)),
         (SafetyRule::Fresh, Observed { cache: None, ..well() }, restart_fe(1)),
@@ -71,8 +70,20 @@ fn hard_refusals_stand_whatever_anybody_says() {
         (SafetyRule::MasterLast, well(), Step::DropFrontend { host: fe(0) }),
         (SafetyRule::VersionPath, well(), Step::ChangeVersion { to: version("2.0.15") }),
         (SafetyRule::NoReturn, well(), Step::RestartFrontend { host: fe(1), onto: Some(version("2.0.15")) }),
-    ];
-    for (rule, observed, step) in cases {
+    ]
+}
+
+#[test]
+fn every_rule_is_tried_with_an_override() {
+    let tried: BTreeSet<SafetyRule> = soft().into_iter().chain(hard()).map(|(rule, _, _)| rule).collect();
+    let left: Vec<SafetyRule> = SafetyRule::ALL.into_iter().filter(|rule| !tried.contains(rule)).collect();
+    assert_eq!(left, [SafetyRule::FoundOnce], "which the pods' own start script keeps");
+}
+
+#[test]
+fn hard_refusals_stand_whatever_anybody_says() {
+    let (all, _) = overrides_of(&SafetyRule::ALL.into_iter().map(|rule| (annotation(rule), soon())).collect(), now());
+    for (rule, observed, step) in hard() {
         let refusal = check(&observed, &step, &Terms { overrides: &all, ..terms() }).expect_err("hard");
         assert_eq!(refusal.blocked.iter().map(|blocked| blocked.rule).collect::<Vec<_>>(), [rule], "{step}");
         assert!(refusal.to_string().contains("cannot be overridden"), "{refusal}");

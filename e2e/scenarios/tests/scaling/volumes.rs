@@ -6,7 +6,7 @@ use doris_sim::MemberKind;
 use scenarios::lab::basic;
 use serde_json::json;
 
-use crate::stage::{GIB, Stage, VERSIONS};
+use crate::stage::{GIB, LONG, Stage, VERSIONS, told};
 
 fn names(claims: &std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>>) -> BTreeSet<String> {
     claims.keys().cloned().collect()
@@ -61,4 +61,28 @@ async fn a_backend_comes_back_on_its_kept_volume() {
         assert_eq!(stage.rows_of("orders").await, "80", "{version}");
         stage.all_is_well().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_volume_is_not_deleted_while_a_tablet_has_no_whole_replica() {
+    let mut stage = Stage::new(basic("2.1.7"), json!({"be": {"replicas": 4}, "scaleIn": {"volumes": "Delete"}})).await;
+    stage.table("orders", 3, GIB).await;
+    stage.table("lost", 1, GIB).await;
+    // What it lacks is not on the backend that leaves; who could tell?
+    let is_elsewhere = |tablet: &doris_sim::TabletFacts| tablet.table == "lost" && !tablet.replicas[0].host.starts_with("demo-be-3.");
+    let tablet = stage.lab.world.tablets().into_iter().find(is_elsewhere).expect("eight buckets on four backends");
+    assert!(stage.lab.world.spoil_tablet(&tablet.replicas[0].host, tablet.tablet), "{tablet:?}");
+    let generation = stage.change(json!({"be": {"replicas": 3}})).await.metadata.generation;
+    let keeps = |seen: &doris_api::DorisCluster| {
+        told(seen).contains("KeepReplica: 1 tablets have no complete replica, and what they lack may be on data-demo-be-3")
+    };
+    stage.lab.until("the volume is kept", "demo", LONG, keeps).await;
+    tokio::time::sleep(std::time::Duration::from_mins(12)).await;
+    assert!(names(&stage.claims().await).contains("data-demo-be-3"), "whatever time passes");
+    stage.sql("DROP TABLE d.lost FORCE").await;
+    let done = |seen: &doris_api::DorisCluster| seen.metadata.generation == generation && scenarios::lab::is_ready(seen);
+    stage.lab.until("it goes on by itself", "demo", LONG, done).await;
+    assert!(!names(&stage.claims().await).contains("data-demo-be-3"));
+    assert_eq!(stage.rows_of("orders").await, "80");
+    stage.all_is_well().await;
 }

@@ -1,6 +1,13 @@
 //! Rules of every roll, over random clusters whose members come back when they are restarted.
 
+use std::time::Duration;
+
 use doris_api::Component;
+use doris_api::cluster::UnavailableTables;
+use doris_api::rules::SafetyRule;
+use doris_safety::{
+    CacheLag, Frontend, FrontendRole, Frontends, Lease, Master, Observed, Step as SafeStep, Terms, Token, check as ask_rules,
+};
 use jiff::{SignedDuration, Timestamp};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_assert, prop_assert_eq, proptest};
@@ -165,6 +172,7 @@ impl World {
         match step {
             Step::Begin { pod, .. } => {
                 prop_assert!(self.record.is_none(), "one member at a time");
+                self.rules_agree(pod)?;
                 let (since, keeps_queries) = (self.now, self.keeps_queries);
                 let member = self.member(pod);
                 let (uid, process_start) = (member.pod.as_ref().map(|pod| pod.uid.clone()), member.process_start.clone());
@@ -201,6 +209,61 @@ impl World {
             Step::Wait(_) => self.now += SignedDuration::from_secs(30),
             other => prop_assert!(false, "{other:?}"),
         }
+        Ok(())
+    }
+
+    /// What the rules about frontends say when it is a frontend's turn: the plan waits for all that they would wait for, so they speak
+    /// only of what changes between that and the restart.
+    fn rules_agree(&self, name: &str) -> Result<(), TestCaseError> {
+        const JOURNAL: u64 = 100;
+        let member = self.members.iter().find(|member| member.name == name).expect("steps name members");
+        let is_frontend = |member: &&Member| matches!(member.component, Component::Fe | Component::FeObserver);
+        if !is_frontend(&member) || member.is_down() {
+            return Ok(());
+        }
+        let frontends = self.members.iter().filter(is_frontend).map(|member| Frontend {
+            host: member.name.clone(),
+            role: if member.component == Component::Fe { FrontendRole::Follower } else { FrontendRole::Observer },
+            joined: member.registered,
+            alive: member.alive,
+            stopped: member.pod.as_ref().is_none_or(|pod| !pod.running),
+            journal: member.alive.then_some(if member.caught_up { JOURNAL } else { JOURNAL - 1 }),
+            done: member.pod.as_ref().is_some_and(|pod| !pod.outdated),
+            steady_for: None,
+            checkpoint: None,
+            has_metadata_copy: false,
+        });
+        let members: Vec<Frontend> = frontends.collect();
+        let group = members.iter().map(|member| member.host.clone()).collect();
+        let master = self.members.iter().find(|member| member.is_master).expect("there is always one");
+        let master = Ok(Master { host: master.name.clone(), journal: JOURNAL, group });
+        let token = Token { uid: "l".to_owned(), transitions: 1 };
+        let lease = Lease {
+            identity: "us".to_owned(),
+            holder: Some("us".to_owned()),
+            operation: None,
+            token: Some(token.clone()),
+            taken: Some(token),
+            renewed_ago: Duration::ZERO,
+            duration: Duration::from_secs(15),
+        };
+        let observed = Observed {
+            frontends: Some(Frontends { members, master }),
+            lease: Some(lease),
+            cache: Some(CacheLag::default()),
+            ..Observed::default()
+        };
+        let terms = Terms {
+            operation: "RollingRestart",
+            unavailable_tables: UnavailableTables::Refuse,
+            overrides: &[],
+            used: &[],
+            now: Timestamp::UNIX_EPOCH,
+        };
+        let step = SafeStep::RestartFrontend { host: name.to_owned(), onto: None };
+        let against: Vec<SafetyRule> =
+            ask_rules(&observed, &step, &terms).err().into_iter().flat_map(|refusal| refusal.blocked).map(|one| one.rule).collect();
+        prop_assert_eq!(against, [] as [SafetyRule; 0], "{} would be begun with and refused", name);
         Ok(())
     }
 
