@@ -31,7 +31,7 @@ pub(super) fn change(rng: &mut Rng, spec: &Value) -> What {
         0..=13 => What::Spec(key(rng, spec)),
         14..=24 => {
             let component = member(rng, spec);
-            let patches = fields::of_member(component);
+            let patches = fields::of_member(component, spec["version"].as_str().unwrap_or_default());
             What::Spec(json!({component: patches[rng.usize(..patches.len())]}))
         }
         25..=31 => {
@@ -40,7 +40,7 @@ pub(super) fn change(rng: &mut Rng, spec: &Value) -> What {
         }
         32..=39 => What::Spec(members(rng, spec)),
         40..=43 => What::Spec(volumes(rng, spec)),
-        44..=48 => What::Spec(json!({"version": version(rng, spec), "fe": {"image": null}, "be": {"image": null}})),
+        44..=48 => What::Spec(to_version(version(rng, spec), spec)),
         49..=52 => What::Spec(json!({"suspend": spec["suspend"] != json!(true)})),
         53..=54 => What::Spec(accounts(rng)),
         55 => What::Password(if rng.bool() { "root" } else { "admin" }, format!("Walk-Word-{}", rng.u32(100..1000))),
@@ -128,6 +128,15 @@ fn version(rng: &mut Rng, spec: &Value) -> &'static str {
     };
     let releases = LINES[wanted.min(LINES.len() - 1)];
     releases[rng.usize(..2)]
+}
+
+/// Another version, by the repository's own images.
+fn to_version(version: &str, spec: &Value) -> Value {
+    let mut patch = json!({"version": version, "fe": {"image": null}, "be": {"image": null}});
+    for component in ["cn", "broker"].into_iter().filter(|component| spec.get(*component).is_some()) {
+        patch[component] = json!({"image": null});
+    }
+    patch
 }
 
 /// An image of the present version from elsewhere, for one component; or that of the repository again.

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-/// What a component's settings can become. The patches are put under the component's name.
-pub(super) fn of_member(component: &str) -> Vec<Value> {
+/// What a component's settings can become in a cluster of that version. The patches are put under the component's name.
+pub(super) fn of_member(component: &str, version: &str) -> Vec<Value> {
     let mut all = vec![
         json!({"labels": {"example.com/round": "1"}}),
         json!({"labels": {"example.com/round": "2"}}),
@@ -52,6 +52,15 @@ pub(super) fn of_member(component: &str) -> Vec<Value> {
     if component == "fe" {
         all.push(service(json!({"type": "NodePort", "nodePorts": [{"name": "query", "port": 30930}]})));
     }
+    if let Some(image) = [("cn", "be"), ("broker", "broker")].into_iter().find_map(|(of, image)| (of == component).then_some(image)) {
+        all.push(json!({"image": format!("mirror.example.org/doris:{image}-{version}")}));
+        all.push(json!({"image": null}));
+    }
+    if component == "broker" {
+        all.push(json!({"config": {"client_expire_seconds": "300"}}));
+        all.push(json!({"config": {"client_expire_seconds": "600", "JAVA_OPTS": "-Xmx512m"}}));
+        all.push(json!({"config": null}));
+    }
     if ["be", "cn"].contains(&component) {
         all.push(json!({"tags": {"location": "group_a"}}));
         all.push(json!({"tags": null}));
@@ -84,6 +93,7 @@ pub(super) fn of_cluster() -> Vec<Value> {
         json!({"hadoop": {"config": {"name": super::MORE_FILES}}}),
         json!({"hadoop": null}),
         json!({"kerberos": {"krb5": {"name": super::KRB5}, "keytab": {"name": super::KEYTABS}}}),
+        json!({"kerberos": {"krb5": {"name": super::KRB5}, "keytab": {"name": super::KEYTABS}, "keytabPath": "/etc/keys"}}),
         json!({"kerberos": null}),
         json!({"scaleIn": {"volumes": "Delete"}}),
         json!({"scaleIn": {"volumes": "Retain", "timeoutSeconds": 7200}}),

@@ -1,11 +1,9 @@
 //! Carrying a walk out, and judging what came of it.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use doris_api::{DorisCluster, labels};
-use doris_sim::StreamLoad;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -24,9 +22,6 @@ const WITHIN: Duration = Duration::from_mins(60);
 const PATIENCE: Duration = Duration::from_mins(4);
 /// Until a change that has no generation of its own is seen.
 const SEEN: Duration = Duration::from_secs(5);
-/// Rows of the table of walks that have one.
-const ROWS: u64 = 80;
-const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 9, 9, 9));
 
 /// Walks, and tells what was broken.
 pub async fn run(walk: &Walk) -> Vec<String> {
@@ -67,10 +62,12 @@ impl Walker<'_> {
     async fn walk(&mut self, walk: &Walk) {
         self.set_the_stage().await;
         let mut applied = self.apply().await;
-        let mut has_rows = false;
         if walk.is_created_first {
             self.settle(applied).await;
-            has_rows = walk.has_rows && self.make_rows().await;
+            if walk.has_rows {
+                // As many copies as there are backends; a cluster that takes none has none to lose.
+                self.lab.load_rows(NAME, self.spec["be"]["replicas"].as_i64().unwrap_or(1)).await;
+            }
         }
         for event in &walk.events {
             self.disturbances.wait_until(Instant::now() + event.after, self.lab, self.controller).await;
@@ -99,7 +96,7 @@ impl Walker<'_> {
         self.settle(applied).await;
         self.lab.faults.clear();
         if self.broken.is_empty() {
-            Box::pin(self.judge(has_rows)).await;
+            Box::pin(self.judge()).await;
         }
     }
 
@@ -191,7 +188,7 @@ impl Walker<'_> {
         }
     }
 
-    async fn judge(&mut self, has_rows: bool) {
+    async fn judge(&mut self) {
         let lab = self.lab;
         self.broken.extend(end::quiet(lab, NAME).await);
         if let Some(cluster) = lab.cluster("default", NAME).await {
@@ -203,9 +200,7 @@ impl Walker<'_> {
             self.broken.extend(end::left_tickets(&end));
         }
         self.broken.extend(self.logins());
-        if has_rows {
-            self.broken.extend(self.rows().await);
-        }
+        self.broken.extend(lab.rows_stay(NAME).await);
     }
 
     /// `desired`: passwords that the spec names are those of the accounts.
@@ -220,30 +215,6 @@ impl Walker<'_> {
         let refused = named.filter(|(user, _)| !fits(user));
         refused.map(|(user, _)| format!("desired: {user} does not have the password of the Secret that the spec names")).collect()
     }
-
-    /// Makes a table with as many copies as there are backends, and loads rows.
-    async fn make_rows(&self) -> bool {
-        let Some(master) = self.lab.master_pod(NAME) else { return false };
-        let copies = self.spec["be"]["replicas"].as_i64().unwrap_or(1);
-        let table = format!("CREATE TABLE d.t (k int) DISTRIBUTED BY HASH(k) BUCKETS 4 PROPERTIES (\"replication_num\" = \"{copies}\")");
-        for statement in ["CREATE DATABASE d", &table] {
-            if self.lab.sql(NAME, &master, statement).await.is_err() {
-                return false;
-            }
-        }
-        let Some(password) = self.lab.secret("demo-identity", "root.applied").await else { return false };
-        let Some(address) = self.lab.nodes.address("default", &master) else { return false };
-        let load = StreamLoad { password, rows: ROWS, ..StreamLoad::new("d", "t", "load") };
-        self.lab.world.stream_load(CLIENT, address.into(), &load).await.is_ok()
-    }
-
-    /// `rows-stay`: what was loaded is there.
-    async fn rows(&self) -> Option<String> {
-        let master = self.lab.master_pod(NAME)?;
-        let rows = self.lab.sql(NAME, &master, "SELECT count(*) FROM d.t").await;
-        let found = rows.map(|rows| rows.first().and_then(|row| row.values().next().cloned()).unwrap_or_default());
-        (found.as_deref() != Ok(&ROWS.to_string())).then(|| format!("rows-stay: {ROWS} rows were loaded, and the table has {found:?}"))
-    }
 }
 
 /// What a person takes back when the cluster says that it cannot be.
@@ -256,6 +227,9 @@ fn remedy(cluster: &DorisCluster) -> Option<Value> {
     let is_refused = ["no way from", "by way of", "no way back", "does not follow", "wrote the metadata", "no image of the metadata"];
     if running != cluster.spec.version && is_refused.into_iter().any(says) {
         return Some(json!({"version": running}));
+    }
+    if says("be.tags.location is") {
+        return Some(json!({"be": {"tags": null}}));
     }
     if says("DecommissionFeasible") {
         let backends = status.be.as_ref().map_or(3, |be| be.registered);
