@@ -118,6 +118,8 @@ pub struct RegisteredMember {
     pub kind: MemberKind,
     /// Host it is registered with.
     pub host: String,
+    /// Which membership it is: a frontend's name, a backend's id; brokers have none.
+    pub id: String,
     /// Edit log, heartbeat or broker port.
     pub port: u16,
     /// Whether it counts as alive there.
@@ -293,6 +295,7 @@ fn registered(fe: &Fe) -> Vec<RegisteredMember> {
     let frontends = fe.catalog.frontends.iter().map(|row| RegisteredMember {
         kind: if row.role == FeRole::Follower { MemberKind::Follower } else { MemberKind::Observer },
         host: row.host.clone(),
+        id: row.name.clone(),
         port: row.edit_log_port,
         alive: row.alive,
         decommissioned: false,
@@ -301,6 +304,7 @@ fn registered(fe: &Fe) -> Vec<RegisteredMember> {
     let backends = fe.catalog.backends.values().map(|row| RegisteredMember {
         kind: MemberKind::Backend,
         host: row.host.clone(),
+        id: row.id.to_string(),
         port: row.heartbeat_port,
         alive: row.alive,
         decommissioned: row.decommissioned,
@@ -309,6 +313,7 @@ fn registered(fe: &Fe) -> Vec<RegisteredMember> {
     let brokers = fe.catalog.brokers.values().flatten().map(|row| RegisteredMember {
         kind: MemberKind::Broker,
         host: row.host.clone(),
+        id: String::new(),
         port: row.port,
         alive: row.alive,
         decommissioned: false,

@@ -43,8 +43,8 @@ pub use session::Session;
 pub use spec::{BeSpec, BrokerSpec, FeSpec, Medium, NodeRole, StorageRoot};
 pub use timing::Timing;
 pub use truth::{
-    BackendDrop, BackendStop, Crossing, Failure, FrontendStop, LiveSetting, ProcessVersion, ReplicaFacts, Second, SettingChange,
-    SnapshotFacts, TabletFacts, Traffic, Work,
+    AccountFacts, BackendDrop, BackendStop, Crossing, Failure, FrontendStop, LiveSetting, ProcessVersion, Registration, ReplicaFacts,
+    Second, SettingChange, SnapshotFacts, TabletFacts, Traffic, Work, password_hash,
 };
 pub use version::DorisVersion;
 pub use volume::{Volume, VolumeDir, VolumeError};

@@ -193,6 +193,7 @@ impl Session {
 
     async fn attend(&mut self, statement: &Statement) -> Result<Answer, SqlError> {
         let (world, id) = (self.world.clone(), self.fe);
+        world.note_registration(statement, self.client.from);
         link_up(&world, self.client.from, id).await;
         world.awake(id).await;
         let from = self.client.from;

@@ -11,6 +11,7 @@ pub mod look;
 pub mod many;
 pub mod oracles;
 pub mod plans;
+mod rows;
 pub mod sabotage;
 mod storm;
 pub mod transport;
@@ -20,6 +21,7 @@ pub mod workloads;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use doris_api::DorisCluster;
@@ -81,6 +83,8 @@ pub struct Lab {
     pub faults: Faults,
     /// What it was made with.
     pub settings: Settings,
+    /// There is a table with rows.
+    has_rows: AtomicBool,
     storm: storm::Storm,
     oracles: oracles::Watcher,
 }
@@ -118,7 +122,7 @@ impl Lab {
             oracles::Watcher::blind(world.clone())
         };
         crate::demo::install_definitions(&client, settings.kubernetes_minor).await.expect("the definitions are accepted");
-        Self { kube, world, nodes, engine, client, faults: settings.faults.clone(), settings, storm, oracles }
+        Self { kube, world, nodes, engine, client, faults: settings.faults.clone(), settings, has_rows: AtomicBool::new(false), storm, oracles }
     }
 
     /// Starts a controller; it dies when dropped, or by the fault plan.

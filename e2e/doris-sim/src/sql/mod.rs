@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 pub(crate) use ast::Statement;
-use ast::{Show, Source};
+use ast::{Show, Source, System};
 pub(crate) use proc::proc_rows;
 pub(crate) use system::check_decommission;
 
@@ -125,6 +125,15 @@ impl Statement {
             }
             Self::Set(_) | Self::Use(_) | Self::Nothing | Self::Kill(_) => Route::Here,
             _ => Route::Master,
+        }
+    }
+
+    /// Addresses of the members that it registers.
+    pub fn registers(&self) -> Vec<String> {
+        match self {
+            Self::System(System::AddFrontend { address, .. }) => vec![address.clone()],
+            Self::System(System::AddBackends { addresses, .. } | System::AddBrokers { addresses, .. }) => addresses.clone(),
+            _ => Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::asked::Registration;
 use super::watch::{BackendDrop, BackendStop, Crossing, FrontendStop, SettingChange};
 use crate::world::World;
 
@@ -58,6 +59,7 @@ pub(crate) struct Ledger {
     pub drops: Vec<BackendDrop>,
     pub crossings: Vec<Crossing>,
     pub settings: Vec<SettingChange>,
+    pub registrations: Vec<Registration>,
 }
 
 impl World {

@@ -1,10 +1,12 @@
 //! What really happened, for those who judge a run: nothing of it is asked of a server.
 
+mod asked;
 mod jobs;
 mod ledger;
 mod tablets;
 mod watch;
 
+pub use asked::{AccountFacts, Registration, password_hash};
 pub use jobs::SnapshotFacts;
 pub(crate) use ledger::Ledger;
 pub use ledger::{Failure, Second, Traffic, Work};

@@ -10,8 +10,10 @@ mod leaving;
 pub mod logs;
 mod model;
 pub(crate) mod operations;
+mod pods;
 mod probe;
 mod rolls;
+mod secrets;
 mod starts;
 mod upgrades;
 mod volumes;
@@ -20,7 +22,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use doris_sim::World;
+use doris_sim::{MemberFacts, World};
 use kube::Client;
 use tokio::task::JoinSet;
 
@@ -70,6 +72,7 @@ impl Watcher {
         }
         let seen = Seen { history: history.clone(), model: model.clone(), upgrades: upgrades.clone(), starts: starts.clone() };
         tasks.spawn(look(world.clone(), storm, seen));
+        tasks.spawn(hear(world.clone(), history.clone(), model.clone()));
         tasks.spawn(log_in(world.clone(), history.clone(), model.clone()));
         Self { world, history, model, upgrades, starts, _tasks: tasks }
     }
@@ -128,6 +131,7 @@ async fn look(world: World, storm: Option<Storm>, seen: Seen) {
         lock(&starts).look(&members);
         let mut broken = lock(&history).leaving().look(&world, &members);
         broken.extend(lock(&history).operations().switches(&world.live_settings(), &members));
+        broken.extend(lock(&history).operations().members(&members));
         let fresh = lock(&model).look(&members, is_disturbed);
         for (cluster, host) in &fresh {
             let mut history = lock(&history);
@@ -144,11 +148,34 @@ async fn look(world: World, storm: Option<Storm>, seen: Seen) {
     }
 }
 
+/// Listens to what Doris is told, and looks at what backends are started on.
+async fn hear(world: World, history: Arc<Mutex<History>>, model: Arc<Mutex<Model>>) {
+    let (mut registrations, mut judged) = (0, BTreeSet::new());
+    loop {
+        let fresh = world.registrations_after(registrations);
+        registrations += fresh.len();
+        let mut broken = secrets::by_pods(&fresh, lock(&history).pods());
+        let members = world.members();
+        for backend in members.iter().filter_map(MemberFacts::backend).filter(|backend| judged.insert(backend.process)) {
+            broken.extend(secrets::unmounted(&backend.fqdn, &backend.storage_paths, lock(&history).pods()));
+        }
+        lock(&history).learned().look(world.accounts());
+        for sentence in broken {
+            lock(&model).break_rule(sentence);
+        }
+        tokio::select! {
+            () = world.changed() => {}
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+}
+
 /// Judges every stop of a member as soon as it happens.
 async fn judge_stops(world: World, storm: Storm, history: Arc<Mutex<History>>, model: Arc<Mutex<Model>>) {
     let mut rolls = Rolls::default();
     loop {
-        let broken = rolls.look(&world, &storm, &lock(&history));
+        let mut broken = rolls.look(&world, &storm, &lock(&history));
+        broken.extend(rolls.images(&storm, &lock(&history)));
         for sentence in broken {
             lock(&model).break_rule(sentence);
         }

@@ -204,6 +204,7 @@ pub async fn run(seed: u64, workload: Workload, plan: Plan, beside: impl AsyncFn
         }
     };
     broken.extend(end::left_tickets(&end));
+    broken.extend(lab.rows_stay(NAME).await);
     broken.extend(lab.broken_rules());
     broken.extend(logs.judge(&lab.passwords()));
     drop(guard);

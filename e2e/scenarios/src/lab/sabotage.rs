@@ -106,11 +106,25 @@ pub enum Bug {
     BlankBackend,
     /// A new pod starts on the metadata of a frontend that was dropped.
     StartsOnDropped,
+    /// A backend is registered by a pod.
+    RegistersFromPod,
+    /// Doris learns a password that is stored afterwards.
+    LearnsBeforeStored,
+    /// A backend is restarted for a key that Doris took while it ran.
+    RestartsForNothing,
+    /// An image that does not run is given to a second backend.
+    SpreadsBadImage,
+    /// A backend is started on a directory that is no volume.
+    StartsUnmounted,
+    /// A backend is dropped and registered anew while its cluster is resumed.
+    ResumesAsAnother,
+    /// A volume is emptied that alone has rows of a table.
+    LosesRows,
 }
 
 impl Bug {
     /// Every bug, with the rule that has to catch it.
-    pub const ALL: [(Self, &'static str); 40] = [
+    pub const ALL: [(Self, &'static str); 47] = [
         (Self::TicketBeforeRecord, "found-on-record"),
         (Self::TicketForAnotherPod, "ticket-names-pod"),
         (Self::AddByServiceName, "own-name"),
@@ -151,6 +165,13 @@ impl Bug {
         (Self::Twin, "one-process"),
         (Self::BlankBackend, "blank-on-ticket"),
         (Self::StartsOnDropped, "dropped-stays-out"),
+        (Self::RegistersFromPod, "pods-register-nobody"),
+        (Self::LearnsBeforeStored, "stored-before"),
+        (Self::RestartsForNothing, "restarts-for-a-reason"),
+        (Self::SpreadsBadImage, "one-bad-image"),
+        (Self::StartsUnmounted, "mounted-roots"),
+        (Self::ResumesAsAnother, "same-members"),
+        (Self::LosesRows, "rows-stay"),
     ];
 
     /// Does it, in a laboratory where a cluster `demo` is created.
@@ -262,6 +283,13 @@ impl Bug {
             Self::Twin => starts::twin(lab).await,
             Self::BlankBackend => starts::blank_backend(lab).await,
             Self::StartsOnDropped => starts::start_on_dropped(lab).await,
+            Self::RegistersFromPod => members::register_from_pod(lab).await,
+            Self::LearnsBeforeStored => writes::store_afterwards(lab).await,
+            Self::RestartsForNothing => members::restart_for_nothing(lab).await,
+            Self::SpreadsBadImage => members::spread_bad_image(lab).await,
+            Self::StartsUnmounted => starts::start_unmounted(lab).await,
+            Self::ResumesAsAnother => members::resume_as_another(lab).await,
+            Self::LosesRows => starts::lose_rows(lab).await,
         }
     }
 }

@@ -17,7 +17,9 @@ use tokio::time::Instant;
 
 use super::leaving::Leaving;
 use super::operations::Operations;
+use super::pods::Pods;
 use super::probe::ClusterAccounts;
+use super::secrets::Passwords;
 use super::volumes::Volumes;
 use super::{ClusterName, lock};
 
@@ -75,6 +77,8 @@ pub(super) struct History {
     configurations: BTreeMap<(String, String), String>,
     rewritten: BTreeSet<(String, String)>,
     volumes: Volumes,
+    pods: Pods,
+    passwords: Passwords,
     /// Sets of frontends that could elect nobody.
     too_few: BTreeSet<String>,
     /// Objects that are no secrets, as text, with what they are.
@@ -83,8 +87,8 @@ pub(super) struct History {
     lenient: BTreeSet<ClusterName>,
     /// Clusters where somebody overrode that backups go on.
     reckless: BTreeSet<ClusterName>,
-    /// Revision that the pods of a set are made from now, by namespace and set.
-    revisions: BTreeMap<(String, String), String>,
+    /// Revision that the pods of a set are made from now, and since when, by namespace and set.
+    revisions: BTreeMap<(String, String), (String, Instant)>,
     /// Revision that each pod was made from, by namespace and pod.
     made_from: BTreeMap<(String, String), String>,
 }
@@ -123,6 +127,9 @@ impl History {
         let key = (object.namespace().unwrap_or_default(), object.name_any());
         let cluster = object.labels().get(labels::CLUSTER).cloned();
         self.revision(kind, &key, &object, deleted);
+        if kind == "Secret" {
+            self.secret(&object);
+        }
         match (kind, &cluster) {
             ("Secret", Some(cluster)) if key.1 == format!("{cluster}-identity") => {
                 if !deleted {
@@ -133,6 +140,7 @@ impl History {
             ("Secret", _) => return,
             ("Pod", Some(cluster)) => {
                 self.volumes.pod((key.0.clone(), cluster.clone()), &object, deleted);
+                self.pods.see(&(key.0.clone(), cluster.clone()), &object, deleted);
                 self.pod((key.0.clone(), cluster.clone()), &object);
             }
             ("PersistentVolumeClaim", Some(cluster))
@@ -148,7 +156,10 @@ impl History {
                 }
                 self.leaving.set((key.0.clone(), cluster.clone()), &object, deleted);
             }
-            ("PersistentVolumeClaim", Some(_)) if !deleted => self.volumes.claim(&key, &object),
+            ("PersistentVolumeClaim", Some(_)) if !deleted => {
+                self.volumes.claim(&key, &object);
+                self.pods.claim(&key, &object);
+            }
             ("DorisCluster", _) => {
                 if deleted {
                     self.volumes.forget(&key);
@@ -175,9 +186,18 @@ impl History {
 
     fn revision(&mut self, kind: &str, key: &(String, String), object: &DynamicObject, deleted: bool) {
         let text = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let (map, revision) = match kind {
-            "StatefulSet" => (&mut self.revisions, text("/status/updateRevision")),
-            "Pod" => (&mut self.made_from, object.labels().get("controller-revision-hash").cloned()),
+        match kind {
+            "StatefulSet" => match text("/status/updateRevision").filter(|_| !deleted) {
+                Some(revision) => {
+                    let known = self.revisions.remove(key).filter(|(known, _)| *known == revision);
+                    self.revisions.insert(key.clone(), known.unwrap_or_else(|| (revision, Instant::now())));
+                }
+                None => drop(self.revisions.remove(key)),
+            },
+            "Pod" => match object.labels().get("controller-revision-hash").filter(|_| !deleted) {
+                Some(revision) => drop(self.made_from.insert(key.clone(), revision.clone())),
+                None => drop(self.made_from.remove(key)),
+            },
             "DorisCluster" => {
                 let overrides = |rule: &str| object.annotations().contains_key(&format!("override.doris-operator.dev/{rule}"));
                 if overrides("BackupIdle") {
@@ -190,14 +210,26 @@ impl History {
                 } else {
                     self.lenient.remove(key)
                 };
-                return;
             }
-            _ => return,
-        };
-        match revision.filter(|_| !deleted) {
-            Some(revision) => map.insert(key.clone(), revision),
-            None => map.remove(key),
-        };
+            _ => {}
+        }
+    }
+
+    fn secret(&mut self, object: &DynamicObject) {
+        let data = object.data.get("data").and_then(Value::as_object);
+        for value in data.into_iter().flat_map(|data| data.values()).filter_map(Value::as_str) {
+            if let Ok(value) = STANDARD.decode(value) {
+                self.passwords.store(&value);
+            }
+        }
+    }
+
+    /// Since when a pod's present template has been the one that pods of its set are made from; nothing if it is made from another.
+    pub fn template_since(&self, cluster: &ClusterName, pod: &str) -> Option<Instant> {
+        let (set, _) = pod.rsplit_once('-')?;
+        let (revision, since) = self.revisions.get(&(cluster.0.clone(), set.to_owned()))?;
+        let made_from = self.made_from.get(&(cluster.0.clone(), pod.to_owned()))?;
+        (revision == made_from).then_some(*since)
     }
 
     /// Whether tables of a cluster may be away while a backend restarts, by its spec.
@@ -212,7 +244,7 @@ impl History {
 
     /// Frontends of a cluster but for one whose pods are not made from the present template.
     pub fn outdated_frontends(&self, cluster: &ClusterName, but: &str) -> Vec<String> {
-        let revision = |set: &str| self.revisions.get(&(cluster.0.clone(), format!("{}-{set}", cluster.1)));
+        let revision = |set: &str| self.revisions.get(&(cluster.0.clone(), format!("{}-{set}", cluster.1))).map(|(revision, _)| revision);
         let is_old = |pod: &str, made_from: &str| {
             let own = pod.strip_prefix(&format!("{}-", cluster.1)).and_then(|rest| rest.rsplit_once('-'));
             own.is_some_and(|(set, _)| ["fe", "fe-ob"].contains(&set) && revision(set).is_some_and(|revision| revision != made_from))
@@ -265,8 +297,18 @@ impl History {
     }
 
     /// What is known of operations.
-    pub fn operations(&self) -> &Operations {
-        &self.operations
+    pub fn operations(&mut self) -> &mut Operations {
+        &mut self.operations
+    }
+
+    /// What is known of pods.
+    pub fn pods(&self) -> &Pods {
+        &self.pods
+    }
+
+    /// What is known of passwords that Doris learned.
+    pub fn learned(&mut self) -> &mut Passwords {
+        &mut self.passwords
     }
 
     /// Whether a pod got leave to start on empty disks.
@@ -330,6 +372,7 @@ impl History {
             broken.extend(judge_phases(cluster, versions));
         }
         broken.extend(self.volumes.broken().iter().cloned());
+        broken.extend(self.passwords.judge());
         broken.extend(self.too_few.iter().cloned());
         let passwords = self.passwords();
         for (what, text) in &self.texts {

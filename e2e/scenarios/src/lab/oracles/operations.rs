@@ -32,6 +32,15 @@ struct Told {
 #[derive(Debug, Default)]
 pub(super) struct Operations {
     clusters: BTreeMap<ClusterName, Told>,
+    /// Who is registered, by host, and under which name or id.
+    registered: BTreeMap<ClusterName, BTreeMap<String, String>>,
+    /// The same when a cluster began to be suspended.
+    suspended: BTreeMap<ClusterName, BTreeMap<String, String>>,
+}
+
+/// Whether all members stop, or start again.
+fn rests(operation: Option<&str>) -> bool {
+    operation.is_some_and(|kind| ["Suspend", "Resume"].contains(&kind))
 }
 
 /// Whether a setting is one that operations switch; other keys of that form are the user's to change while processes run.
@@ -44,6 +53,7 @@ impl Operations {
     pub fn see(&mut self, cluster: &ClusterName, object: &DynamicObject, deleted: bool) {
         if deleted {
             self.clusters.remove(cluster);
+            self.suspended.remove(cluster);
             return;
         }
         let text = |pointer: &str| object.data.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -53,6 +63,9 @@ impl Operations {
         let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
         let is_ready = conditions.is_some_and(|all| all.iter().any(|one| one["type"] == "Ready" && one["status"] == "True"));
         let upgrades = object.data.pointer("/status/upgrade").is_some();
+        if rests(operation.as_deref()) && !self.suspended.contains_key(cluster) {
+            self.suspended.extend(self.registered.get(cluster).map(|members| (cluster.clone(), members.clone())));
+        }
         let told = self.clusters.get(cluster);
         let is_same = told.is_some_and(|told| told.operation == operation && told.is_ready == is_ready && !upgrades);
         let since = told.filter(|_| is_same).map_or_else(Instant::now, |told| told.since);
@@ -79,6 +92,29 @@ impl Operations {
             broken.extend(
                 kept_away.map(|row| format!("switches-with-operation: work is kept away from {}, and no operation is under way", row.host)),
             );
+        }
+        broken
+    }
+
+    /// `same-members`: whoever was a member before a cluster was suspended is the same one afterwards.
+    pub fn members(&mut self, members: &[MemberFacts]) -> Verdicts {
+        let mut broken = Verdicts::new();
+        let running = members.iter().filter(|member| member.is_running()).filter_map(MemberFacts::frontend);
+        for master in running.filter(|fe| fe.says_master && fe.ready && fe.has_majority) {
+            let Some(cluster) = cluster_of(&master.start.fqdn) else { continue };
+            let Some(told) = self.clusters.get(&cluster) else { continue };
+            let now: BTreeMap<String, String> = master.registered.iter().map(|row| (row.host.clone(), row.id.clone())).collect();
+            if told.is_ready && !rests(told.operation.as_deref())
+                && let Some(before) = self.suspended.remove(&cluster)
+            {
+                let others = before.iter().filter_map(|(host, id)| Some((host, id, now.get(host)?))).filter(|(_, id, now)| id != now);
+                broken.extend(others.map(|(host, id, now)| {
+                    format!("same-members: {host} was {id} before its cluster was suspended and is {now} afterwards")
+                }));
+            }
+            if !rests(told.operation.as_deref()) {
+                self.registered.insert(cluster, now);
+            }
         }
         broken
     }

@@ -1,13 +1,14 @@
 //! Rules about members that a controller stops: each stop is judged by what is so at that moment.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use doris_api::Component;
-use doris_sim::{BackendStop, FrontendStop, MemberFacts, World};
+use doris_api::{Component, names};
+use doris_sim::{BackendStop, FrontendFacts, FrontendStop, MemberFacts, ProcessId, World};
 use tokio::time::Instant;
 
 use super::history::History;
+use super::pods::Turned;
 use super::{ClusterName, UNNOTICED, model};
 use crate::lab::storm::Storm;
 
@@ -21,6 +22,13 @@ pub(super) struct Rolls {
     frontends: usize,
     /// Deletions that a stop was put down to.
     used: BTreeSet<usize>,
+}
+
+/// Whether a process that is told to end worked until then, as far as anybody could tell.
+fn worked(members: &[MemberFacts], process: ProcessId, fqdn: &str) -> bool {
+    let mut frontends = members.iter().filter_map(MemberFacts::frontend);
+    let rows = |fe: &FrontendFacts| fe.says_master && fe.registered.iter().any(|row| row.host == fqdn && row.alive);
+    frontends.clone().any(|fe| fe.start.process == process && fe.ready) || frontends.any(rows)
 }
 
 impl Rolls {
@@ -38,8 +46,13 @@ impl Rolls {
         // A pod that somebody else took at about the same time is nobody's to judge.
         let is_own = |fqdn: &str, deleted: Instant| !storm.is_taken_since(short(fqdn), deleted.checked_sub(UNNOTICED).unwrap_or(deleted));
         let forgiven = |deleted: Instant| storm.is_disturbed_for(deleted.elapsed() + UNNOTICED);
+        let needless = |process: ProcessId, fqdn: &str, cluster: &ClusterName, deleted: Instant| {
+            let is_judged = !forgiven(deleted) && worked(&members, process, fqdn);
+            is_judged.then(|| needless(history, cluster, short(fqdn), deleted)).flatten()
+        };
         for mut stop in backends {
             if let Some((cluster, deleted)) = self.cause(&stop.fqdn, &deletions).filter(|cause| is_own(&stop.fqdn, cause.1)) {
+                broken.extend(needless(stop.process, &stop.fqdn, &cluster, deleted));
                 if forgiven(deleted) {
                     stop.others_down.clear();
                     // What it alone served may have been elsewhere a moment later.
@@ -52,6 +65,7 @@ impl Rolls {
         }
         for mut stop in frontends {
             if let Some((cluster, deleted)) = self.cause(&stop.fqdn, &deletions).filter(|cause| is_own(&stop.fqdn, cause.1)) {
+                broken.extend(needless(stop.process, &stop.fqdn, &cluster, deleted));
                 if forgiven(deleted) {
                     stop.others_down.clear();
                     stop.followers = 0;
@@ -60,6 +74,21 @@ impl Rolls {
             }
         }
         broken
+    }
+
+    /// `one-bad-image`: another image is given to a second member of a component once the first one works with it.
+    pub fn images(&self, storm: &Storm, history: &History) -> Vec<String> {
+        let deletions = storm.deletions();
+        let is_own = |turned: &&Turned| {
+            let is_cause = |(at, name): &&(Instant, String)| *name == turned.pod && *at <= turned.at && turned.at - *at <= GRACE;
+            deletions.iter().rev().any(|deletion| is_cause(&deletion))
+        };
+        let mut waiting: BTreeMap<(&ClusterName, Component, &str), Vec<&str>> = BTreeMap::new();
+        for turned in history.pods().turned().filter(is_own) {
+            waiting.entry((&turned.cluster, turned.component, &turned.image)).or_default().push(&turned.pod);
+        }
+        let several = waiting.into_iter().filter(|(_, pods)| pods.len() > 1);
+        several.map(|((_, _, image), pods)| format!("one-bad-image: {} got {image}, and none of them has worked with it", pods.join(" and "))).collect()
     }
 
     /// The cluster of a member whose pod a controller deleted a while ago, and when it did.
@@ -72,6 +101,17 @@ impl Rolls {
         self.used.insert(number);
         Some((model::cluster_of(fqdn)?, *at))
     }
+}
+
+/// `restarts-for-a-reason`: a member that works is stopped if its successor will be another pod, or its volume waits for one.
+/// What Doris takes while it runs stands in no template.
+fn needless(history: &History, cluster: &ClusterName, pod: &str, deleted: Instant) -> Option<String> {
+    let since = history.template_since(cluster, pod)?;
+    let is_settled = since + UNNOTICED < deleted;
+    let (component, ordinal) = names::parse_pod(&cluster.1, pod)?;
+    let stays = history.members_wanted(cluster, component).is_some_and(|wanted| ordinal < wanted);
+    let is_needless = is_settled && stays && !history.pods().waits_for_another(&cluster.0, pod);
+    is_needless.then(|| format!("restarts-for-a-reason: {pod} was stopped, and its successor is made from the same template"))
 }
 
 /// `one-at-a-time`, `drained-before`, `tables-stay-readable` and `backups-go-on`.

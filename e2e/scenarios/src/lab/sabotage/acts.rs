@@ -61,7 +61,9 @@ pub(super) async fn sql_at(lab: &Lab, pod: &str, statements: &[&str]) {
     let identity = founded(lab).await;
     let ip = IpAddr::V4(lab.nodes.address("default", pod).expect("it runs"));
     let password = &identity["operator.current"];
-    let mut session = lab.world.connect(CONTROLLER_ADDRESS, ip, 9030, "doris_operator", password).await.expect("the account is there");
+    // It may be about to serve.
+    let connect = async || lab.world.connect(CONTROLLER_ADDRESS, ip, 9030, "doris_operator", password).await.ok();
+    let mut session = wait_for(connect).await;
     for statement in statements {
         // The controller may have done the same a moment before.
         if let Err(error) = session.query(statement).await {

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use doris_sim::{Cut, MemberKind};
 use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
-use super::acts::{ready, roles, sql, sql_at, stop, wait_for};
+use super::acts::{founded, ready, roles, sql, sql_at, stop, wait_for};
 use super::{DOMAIN, cluster};
 use crate::lab::{Lab, basic};
 /// All backends are taken away from under the frontends.
@@ -155,4 +156,64 @@ pub(super) async fn add_during_suspension(lab: &Lab) {
     sql(lab, &["ALTER SYSTEM ADD BACKEND \"demo-be-7.demo-be-members.default.svc.cluster.local:9050\""]).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     lab.apply(&cluster("demo", basic("2.1.7"))).await.expect("the spec is accepted");
+}
+
+/// A pod does what members' own scripts do elsewhere: it has itself registered.
+pub(super) async fn register_from_pod(lab: &Lab) {
+    ready(lab).await;
+    let address = |pod: &str| IpAddr::V4(lab.nodes.address("default", pod).expect("it runs"));
+    let identity = founded(lab).await;
+    let password = &identity["operator.current"];
+    let connecting = lab.world.connect(address("demo-be-2"), address("demo-fe-0"), 9030, "doris_operator", password);
+    let mut session = connecting.await.expect("the account is there");
+    let own = "demo-be-2.demo-be-members.default.svc.cluster.local:9050";
+    // It is registered already.
+    drop(session.query(&format!("ALTER SYSTEM ADD BACKEND \"{own}\"")).await);
+}
+
+/// A key changes that Doris takes while it runs, and a backend is restarted for it.
+pub(super) async fn restart_for_nothing(lab: &Lab) {
+    ready(lab).await;
+    let mut spec = basic("2.1.7");
+    spec["be"]["config"] = json!({"max_tablet_version_num": "3000"});
+    lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+    tokio::time::sleep(Duration::from_mins(1)).await;
+    ready(lab).await;
+    stop(lab, &["demo-be-1"]).await;
+}
+
+/// Backends get an image that does not run: the roll stops at the first one, and the second one is made anew all the same.
+pub(super) async fn spread_bad_image(lab: &Lab) {
+    ready(lab).await;
+    let mut spec = basic("2.1.7");
+    spec["update"] = json!({"timeouts": {"drainSeconds": 5}});
+    spec["be"]["image"] = json!("example.org/nothing-there:be-2.1.7");
+    lab.nodes.miss_images(["example.org/nothing-there:be-2.1.7".to_owned()].into());
+    lab.apply(&cluster("demo", spec.clone())).await.expect("the spec is accepted");
+    let pods = lab.api::<Pod>();
+    wait_for(async || {
+        let container = pods.get_opt("demo-be-2").await.ok().flatten()?.spec?.containers.into_iter().next()?;
+        container.image.filter(|image| image.contains("nothing-there"))
+    })
+    .await;
+    stop(lab, &["demo-be-1"]).await;
+    spec["be"]["image"] = serde_json::Value::Null;
+    lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+}
+
+/// A backend is dropped and registered anew, as its cluster is resumed.
+pub(super) async fn resume_as_another(lab: &Lab) {
+    ready(lab).await;
+    let mut spec = basic("2.1.7");
+    spec["suspend"] = json!(true);
+    lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+    wait_for(async || lab.masters("demo").is_empty().then_some(())).await;
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    lab.apply(&cluster("demo", basic("2.1.7"))).await.expect("the spec is accepted");
+    wait_for(async || lab.masters("demo").iter().any(|master| master.ready && master.has_majority).then_some(())).await;
+    let master = lab.master_pod("demo").expect("there is one");
+    let own = "demo-be-2.demo-be-members.default.svc.cluster.local:9050";
+    sql_at(lab, &master, &[&format!("ALTER SYSTEM DROPP BACKEND \"{own}\""), &format!("ALTER SYSTEM ADD BACKEND \"{own}\"")]).await;
+    ready(lab).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
 }

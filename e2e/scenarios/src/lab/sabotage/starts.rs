@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use doris_sim::{BeSpec, Cut, FeSpec, Medium, NodeRole, Signal, StorageRoot, Volume, VolumeDir};
+use kube::ResourceExt as _;
 
 use super::acts::{pod, ready, wait_for};
 use super::{DOMAIN, VISIT};
@@ -85,6 +86,30 @@ pub(super) async fn start_on_dropped(lab: &Lab) {
     tokio::time::sleep(Duration::from_secs(1)).await;
     process.signal(Signal::Kill);
     lab.world.rejoin(CONTROLLER_ADDRESS);
+}
+
+/// A backend starts on a directory of its container's own.
+pub(super) async fn start_unmounted(lab: &Lab) {
+    ready(lab).await;
+    let mut spec = backend("demo-be-1", 9);
+    spec.storage[0].path = "/opt/nowhere".to_owned();
+    let process = lab.world.start_be(spec);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    process.signal(Signal::Kill);
+}
+
+/// Rows have one copy, and the volume of a backend is emptied with leave to start on it.
+pub(super) async fn lose_rows(lab: &Lab) {
+    ready(lab).await;
+    tokio::time::sleep(VISIT).await;
+    assert!(lab.load_rows("demo", 1).await, "rows can be loaded");
+    let pod = pod(lab, "demo-be-2").await;
+    super::acts::ticket(lab, "demo-be-2", &format!("blank-ok:{}", pod.uid().unwrap_or_default())).await;
+    let disk = lab.disk("data-demo-be-2").await.expect("it has a volume");
+    assert!(lab.nodes.kill("default", "demo-be-2", None), "it runs");
+    disk.clear();
+    // Until it is back, and Doris has seen what it has.
+    tokio::time::sleep(Duration::from_mins(3)).await;
 }
 
 fn backend(pod: &str, address: u8) -> BeSpec {

@@ -25,6 +25,17 @@ pub(super) async fn forget_password(lab: &Lab) {
     }
 }
 
+/// Doris gets a new password of admin's, and a Secret gets it later.
+pub(super) async fn store_afterwards(lab: &Lab) {
+    ready(lab).await;
+    let password = "Stored-Too-Late-1";
+    super::acts::sql(lab, &[&format!("ALTER USER 'admin' IDENTIFIED BY '{password}'")]).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "late"}, "stringData": {"admin": password}});
+    let params = PatchParams::apply("other").force();
+    lab.api::<Secret>().patch("late", &params, &Patch::Apply(&secret)).await.expect("a Secret");
+}
+
 pub(super) async fn password_in_status(lab: &Lab) {
     let identity = founded(lab).await;
     let clusters: Api<DorisCluster> = Api::default_namespaced(lab.client.clone());
