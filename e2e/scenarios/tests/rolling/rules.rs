@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use doris_api::DorisCluster;
+use doris_api::{DorisCluster, names};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{DeleteParams, PostParams};
+use scenarios::lab::look::condition;
 use scenarios::lab::{Controller, Lab, Settings, basic, cluster, is_ready};
 use serde_json::{Value, json};
 
@@ -135,5 +138,35 @@ async fn a_master_that_is_drained_stays_when_the_others_have_to_be_restarted_aga
     let seen = restarts.seen();
     let [first, second] = &others;
     assert_eq!(seen, [first, second, first, second, &master].map(String::as_str), "one election for two changes");
+    assert_eq!(lab.broken_rules(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_restarted_while_another_controller_holds_the_lease() {
+    let (lab, _controller) = ready().await;
+    let restarts = Restarts::of(&lab, "demo").await;
+    let lease = json!({
+        "metadata": {"name": names::operation_lease("demo"), "annotations": {
+            "doris-operator.dev/operation-kind": "ReplaceBackend", "doris-operator.dev/operation-target": "demo-be-0",
+            "doris-operator.dev/operation-start": "2026-06-01T00:00:00Z",
+        }},
+        "spec": {
+            "holderIdentity": "failover-watcher", "leaseDurationSeconds": 3600, "leaseTransitions": 7,
+            "acquireTime": "2026-06-01T00:00:00.000000Z", "renewTime": "2026-06-01T00:00:00.000000Z",
+        },
+    });
+    let leases = lab.api::<Lease>();
+    // Nothing was under way: there is no Lease, or nobody holds it.
+    drop(leases.delete(&names::operation_lease("demo"), &DeleteParams::default()).await);
+    leases.create(&PostParams::default(), &serde_json::from_value(lease).expect("a Lease")).await.expect("it is created");
+    lab.apply(&cluster("demo", labelled(patient(), &["be"], "2"))).await.expect("the spec is accepted");
+    let held = "demo-be-2 is restarted once failover-watcher gives the cluster's operation Lease up, held for ReplaceBackend of demo-be-0";
+    let is_told = |seen: &DorisCluster| condition(seen, "Ready").is_some_and(|(_, _, message)| message.contains(held));
+    lab.until("it is told who holds it", "demo", LONG, is_told).await;
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    assert_eq!(restarts.seen(), [] as [String; 0]);
+    leases.delete(&names::operation_lease("demo"), &DeleteParams::default()).await.expect("it is given up");
+    lab.until("the roll is done", "demo", LONG, is_ready).await;
+    assert_eq!(restarts.seen(), ["demo-be-2", "demo-be-1", "demo-be-0"]);
     assert_eq!(lab.broken_rules(), Vec::<String>::new());
 }
