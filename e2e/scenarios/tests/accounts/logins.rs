@@ -114,7 +114,7 @@ async fn every_row_of_the_table_of_logins_ends_with_all_accounts_as_they_are_to_
         }
         lab.until_ready("demo").await;
         assert_eq!(lab.idle(Duration::from_mins(3)).await, Vec::<String>::new(), "{}", row.what);
-        let meant = ["operator-logs-in", "root-logs-in", "no-empty-password"];
+        let meant = ["operator-logs-in", "root-logs-in", "no-empty-password", "stored-before"];
         assert_eq!(broken(&lab, &meant), Vec::<String>::new(), "{}", row.what);
     }
 }
