@@ -66,8 +66,7 @@ pub async fn serve(client: Client, transport: Arc<dyn Transport>, arguments: Arg
     tracing::info!(%address, kubernetes = format!("{}.{}", abilities.version.0, abilities.version.1), "started");
 
     let installation = shared.installation.clone().filter(|name| !name.is_empty());
-    let settings =
-        Settings { reach, installation, concurrency: shared.concurrency, round_limit: shared.reconcile_limit(), seed: start };
+    let settings = Settings { reach, installation, concurrency: shared.concurrency, round_limit: shared.reconcile_limit(), seed: start };
     match posts {
         Posts::Leader(elector) => lead(*elector, ctx, settings, stop).await,
         Posts::Shards(shards) => share(&shards, &ctx, settings, stop).await,

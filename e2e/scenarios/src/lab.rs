@@ -122,7 +122,18 @@ impl Lab {
             oracles::Watcher::blind(world.clone())
         };
         crate::demo::install_definitions(&client, settings.kubernetes_minor).await.expect("the definitions are accepted");
-        Self { kube, world, nodes, engine, client, faults: settings.faults.clone(), settings, has_rows: AtomicBool::new(false), storm, oracles }
+        Self {
+            kube,
+            world,
+            nodes,
+            engine,
+            client,
+            faults: settings.faults.clone(),
+            settings,
+            has_rows: AtomicBool::new(false),
+            storm,
+            oracles,
+        }
     }
 
     /// Starts a controller; it dies when dropped, or by the fault plan.

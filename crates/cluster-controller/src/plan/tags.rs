@@ -56,7 +56,10 @@ pub fn kept(elsewhere: &[&Tagged], wanted: &str) -> Option<String> {
 pub fn unheeded(component: &str, tags: &BTreeMap<String, String>) -> Option<String> {
     let names: Vec<&str> = tags.keys().map(String::as_str).filter(|tag| *tag != LOCATION).collect();
     (!names.is_empty()).then(|| {
-        format!("{component}.tags has {}, and members are registered with location alone: take the others out of the spec", names.join(", "))
+        format!(
+            "{component}.tags has {}, and members are registered with location alone: take the others out of the spec",
+            names.join(", ")
+        )
     })
 }
 

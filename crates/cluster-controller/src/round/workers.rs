@@ -75,11 +75,8 @@ impl Round<'_> {
     fn tagged(&self, component: Component, doris: &Doris) -> Vec<Tagged> {
         let is_wanted = |host: &str| self.member_of(host).is_some_and(|(of, ordinal)| of == component && ordinal < self.wanted(component));
         let rows = doris.backends.iter().filter(|row| is_wanted(&row.host));
-        let tagged = rows.map(|row| Tagged {
-            host: row.host.clone(),
-            port: row.heartbeat_port,
-            location: tags::location(&row.tags).to_owned(),
-        });
+        let tagged =
+            rows.map(|row| Tagged { host: row.host.clone(), port: row.heartbeat_port, location: tags::location(&row.tags).to_owned() });
         tagged.collect()
     }
 

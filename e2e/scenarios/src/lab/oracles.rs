@@ -175,7 +175,7 @@ async fn judge_stops(world: World, storm: Storm, history: Arc<Mutex<History>>, m
     let mut rolls = Rolls::default();
     loop {
         let mut broken = rolls.look(&world, &storm, &lock(&history));
-        broken.extend(rolls.images(&storm, &lock(&history)));
+        broken.extend(rolls::images(&storm, &lock(&history)));
         for sentence in broken {
             lock(&model).break_rule(sentence);
         }

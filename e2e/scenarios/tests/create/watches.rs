@@ -49,8 +49,7 @@ impl Watching {
         let endpoints = Client::new(router(ctx.endpoints()), "default");
         let namespaces: Vec<String> = namespaces.iter().map(|&namespace| namespace.to_owned()).collect();
         let reach = Reach::new(&namespaces, None, &[]).expect("a reach");
-        let settings =
-            ControllerSettings { reach, installation: None, concurrency: 8, round_limit: Duration::from_mins(2), seed: 7 };
+        let settings = ControllerSettings { reach, installation: None, concurrency: 8, round_limit: Duration::from_mins(2), seed: 7 };
         let mut process = JoinSet::new();
         process.spawn(run_undivided(ctx, settings, async {}, CancellationToken::new()));
         Self { endpoints, _process: process }

@@ -16,8 +16,7 @@ const LONG: Duration = Duration::from_mins(20);
 
 fn patient() -> Value {
     let mut spec = basic("2.1.7");
-    spec["update"] =
-        json!({"unavailableTables": "Allow", "timeouts": {"drainSeconds": 60, "backendSeconds": 60, "frontendSeconds": 60}});
+    spec["update"] = json!({"unavailableTables": "Allow", "timeouts": {"drainSeconds": 60, "backendSeconds": 60, "frontendSeconds": 60}});
     spec
 }
 
@@ -79,7 +78,8 @@ async fn a_follower_that_is_drained_stays_while_another_one_falls_silent() {
         // Nobody stands drained for ever: it gets clients again, and the plan waits for the same one.
         let waits = format!("{silent} is not there");
         let is_waiting = |seen: &DorisCluster| {
-            !under_work(seen, &first) && seen.status.as_ref().is_some_and(|status| status.conditions.iter().any(|one| one.message.contains(&waits)))
+            !under_work(seen, &first)
+                && seen.status.as_ref().is_some_and(|status| status.conditions.iter().any(|one| one.message.contains(&waits)))
         };
         lab.until("it is let go", "demo", LONG, is_waiting).await;
         assert_eq!(restarts.seen(), [] as [String; 0]);
@@ -112,7 +112,10 @@ async fn a_person_may_have_a_follower_restarted_beside_a_silent_one() {
     };
     let ((), done) = tokio::join!(busy(&lab, &first, 300), scene);
     let used = done.status.map(|status| status.overrides).unwrap_or_default();
-    assert!(matches!(used.as_slice(), [one] if one.rule == "FeQuorum" && one.value == until && one.step.contains("RestartFrontend")), "{used:?}");
+    assert!(
+        matches!(used.as_slice(), [one] if one.rule == "FeQuorum" && one.value == until && one.step.contains("RestartFrontend")),
+        "{used:?}"
+    );
     // What was overridden is what the oracles see.
     let broken = lab.broken_rules();
     assert!(broken.iter().all(|one| one.starts_with("keeps-majority") || one.starts_with("one-at-a-time")), "{broken:?}");

@@ -30,24 +30,29 @@ async fn another_location_of_registered_backends_is_told_and_moves_nothing() {
         stage.change(json!({"be": {"tags": {"location": "group_a"}}})).await;
         let is_told = |seen: &DorisCluster| {
             condition(seen, "Stalled").is_some_and(|(status, reason, message)| {
-                status == "True" && reason == "SpecInvalid" && message.contains("demo-be-0 (default), demo-be-1 (default), demo-be-2 (default)")
+                status == "True"
+                    && reason == "SpecInvalid"
+                    && message.contains("demo-be-0 (default), demo-be-1 (default), demo-be-2 (default)")
             })
         };
         let seen = stage.lab.until("it is told", "demo", Duration::from_mins(2), is_told).await;
         assert_eq!(condition(&seen, "Ready").map(|(status, ..)| status).as_deref(), Some("False"), "{version}: not what the spec says");
         tokio::time::sleep(Duration::from_mins(3)).await;
         assert_eq!(locations(&stage, &BACKENDS).await, ["default"; 3], "{version}");
-        let changing: Vec<String> = stage.lab.faults.log().split_off(steps).into_iter().filter(|step| step.starts_with("SQL ALTER")).collect();
+        let changing: Vec<String> =
+            stage.lab.faults.log().split_off(steps).into_iter().filter(|step| step.starts_with("SQL ALTER")).collect();
         assert_eq!(changing, [] as [String; 0], "{version}");
         // New ones get it, and tables may be put there; then the others follow by hand, as the sentence says.
         stage.change(json!({"be": {"replicas": 4}})).await;
-        stage.lab.eventually("the fourth one is there", LONG, || async {
-            match stage.backend("demo-be-3", "Tag").await {
-                Some(tags) if tags.contains("group_a") => Ok(()),
-                other => Err(format!("{other:?}")),
-            }
-        })
-        .await;
+        stage
+            .lab
+            .eventually("the fourth one is there", LONG, || async {
+                match stage.backend("demo-be-3", "Tag").await {
+                    Some(tags) if tags.contains("group_a") => Ok(()),
+                    other => Err(format!("{other:?}")),
+                }
+            })
+            .await;
         let back = stage.change_and_wait(json!({"be": {"tags": null}})).await;
         assert!(!told(&back).contains("be.tags"), "{version}: {}", told(&back));
         assert_eq!(stage.rows_of("orders").await, "80", "{version}");

@@ -104,7 +104,8 @@ impl Operations {
             let Some(cluster) = cluster_of(&master.start.fqdn) else { continue };
             let Some(told) = self.clusters.get(&cluster) else { continue };
             let now: BTreeMap<String, String> = master.registered.iter().map(|row| (row.host.clone(), row.id.clone())).collect();
-            if told.is_ready && !rests(told.operation.as_deref())
+            if told.is_ready
+                && !rests(told.operation.as_deref())
                 && let Some(before) = self.suspended.remove(&cluster)
             {
                 let others = before.iter().filter_map(|(host, id)| Some((host, id, now.get(host)?))).filter(|(_, id, now)| id != now);

@@ -76,21 +76,6 @@ impl Rolls {
         broken
     }
 
-    /// `one-bad-image`: another image is given to a second member of a component once the first one works with it.
-    pub fn images(&self, storm: &Storm, history: &History) -> Vec<String> {
-        let deletions = storm.deletions();
-        let is_own = |turned: &&Turned| {
-            let is_cause = |(at, name): &&(Instant, String)| *name == turned.pod && *at <= turned.at && turned.at - *at <= GRACE;
-            deletions.iter().rev().any(|deletion| is_cause(&deletion))
-        };
-        let mut waiting: BTreeMap<(&ClusterName, Component, &str), Vec<&str>> = BTreeMap::new();
-        for turned in history.pods().turned().filter(is_own) {
-            waiting.entry((&turned.cluster, turned.component, &turned.image)).or_default().push(&turned.pod);
-        }
-        let several = waiting.into_iter().filter(|(_, pods)| pods.len() > 1);
-        several.map(|((_, _, image), pods)| format!("one-bad-image: {} got {image}, and none of them has worked with it", pods.join(" and "))).collect()
-    }
-
     /// The cluster of a member whose pod a controller deleted a while ago, and when it did.
     fn cause(&mut self, fqdn: &str, deletions: &[(Instant, String)]) -> Option<(ClusterName, Instant)> {
         let pod = fqdn.split('.').next()?;
@@ -101,6 +86,23 @@ impl Rolls {
         self.used.insert(number);
         Some((model::cluster_of(fqdn)?, *at))
     }
+}
+
+/// `one-bad-image`: another image is given to a second member of a component once the first one works with it.
+pub(super) fn images(storm: &Storm, history: &History) -> Vec<String> {
+    let deletions = storm.deletions();
+    let is_own = |turned: &&Turned| {
+        let is_cause = |(at, name): &&(Instant, String)| *name == turned.pod && *at <= turned.at && turned.at - *at <= GRACE;
+        deletions.iter().rev().any(|deletion| is_cause(&deletion))
+    };
+    let mut waiting: BTreeMap<(&ClusterName, Component, &str), Vec<&str>> = BTreeMap::new();
+    for turned in history.pods().turned().filter(is_own) {
+        waiting.entry((&turned.cluster, turned.component, &turned.image)).or_default().push(&turned.pod);
+    }
+    let several = waiting.into_iter().filter(|(_, pods)| pods.len() > 1);
+    several
+        .map(|((_, _, image), pods)| format!("one-bad-image: {} got {image}, and none of them has worked with it", pods.join(" and ")))
+        .collect()
 }
 
 /// `restarts-for-a-reason`: a member that works is stopped if its successor will be another pod, or its volume waits for one.

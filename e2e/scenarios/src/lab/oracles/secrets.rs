@@ -45,7 +45,9 @@ impl Passwords {
     pub fn judge(&self) -> Verdicts {
         let is_known = |hash: &Vec<u8>, learned: Instant| self.stored.get(hash).is_some_and(|stored| *stored <= learned + SLACK);
         let broken = self.learned.iter().filter(|((_, _, hash), learned)| !is_known(hash, **learned));
-        broken.map(|(((_, cluster), user, _), _)| format!("stored-before: {user} of {cluster} got a password that no Secret held")).collect()
+        broken
+            .map(|(((_, cluster), user, _), _)| format!("stored-before: {user} of {cluster} got a password that no Secret held"))
+            .collect()
     }
 }
 

@@ -92,7 +92,7 @@ pub(super) async fn start_on_dropped(lab: &Lab) {
 pub(super) async fn start_unmounted(lab: &Lab) {
     ready(lab).await;
     let mut spec = backend("demo-be-1", 9);
-    spec.storage[0].path = "/opt/nowhere".to_owned();
+    "/opt/nowhere".clone_into(&mut spec.storage[0].path);
     let process = lab.world.start_be(spec);
     tokio::time::sleep(Duration::from_secs(1)).await;
     process.signal(Signal::Kill);

@@ -45,9 +45,9 @@ fn every_field_of_the_spec_is_changed_by_some_walk() {
         .collect();
     // Drawn where the component is there, which for some of them is rare.
     for component in ["fe", "be", "cn", "broker"] {
-        changed.extend(super::fields::of_member(component, "2.1.7").iter().flat_map(|patch| touched(&serde_json::json!({component: patch}))));
+        changed
+            .extend(super::fields::of_member(component, "2.1.7").iter().flat_map(|patch| touched(&serde_json::json!({component: patch}))));
     }
-    let left: Vec<String> =
-        fields(spec).into_iter().filter(|field| !changed.contains(field)).collect();
+    let left: Vec<String> = fields(spec).into_iter().filter(|field| !changed.contains(field)).collect();
     assert_eq!(left, [] as [String; 0], "fields that no walk changes");
 }
