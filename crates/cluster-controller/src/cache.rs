@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::{Resource, ResourceExt};
+use litemap::LiteMap;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
@@ -43,7 +44,7 @@ impl ClusterKey {
 
 /// An object and what tells its versions apart.
 struct Entry<T> {
-    uid: Option<String>,
+    uid: Option<Box<str>>,
     version: Option<u64>,
     object: Arc<T>,
 }
@@ -51,7 +52,7 @@ struct Entry<T> {
 impl<T> Entry<T> {
     fn new<K: ResourceExt>(object: K, keep: impl FnOnce(K) -> T) -> Self {
         let version = object.resource_version().and_then(|version| version.parse().ok());
-        Self { uid: object.uid(), version, object: Arc::new(keep(object)) }
+        Self { uid: object.uid().map(Into::into), version, object: Arc::new(keep(object)) }
     }
 
     /// An object of this name as it was before: an event that our own write, or an object made anew, has overtaken.
@@ -60,7 +61,8 @@ impl<T> Entry<T> {
     }
 }
 
-type Objects<T> = BTreeMap<String, Entry<T>>;
+/// A cluster has a handful of a kind: a sorted list takes a fraction of a tree's memory.
+type Objects<T> = LiteMap<Box<str>, Entry<T>>;
 
 /// The labelled objects of one kind, by cluster and name, each kept as a `T`.
 pub struct Index<T> {
@@ -79,8 +81,8 @@ impl<T> Index<T> {
     /// All objects of a cluster, by name.
     pub fn of(&self, cluster: &ClusterKey) -> BTreeMap<String, Arc<T>> {
         let all = self.read();
-        let objects = all.get(cluster).into_iter().flatten();
-        objects.map(|(name, entry)| (name.clone(), entry.object.clone())).collect()
+        let objects = all.get(cluster).into_iter().flat_map(LiteMap::iter);
+        objects.map(|(name, entry)| (name.to_string(), entry.object.clone())).collect()
     }
 
     /// One object of a cluster.
@@ -93,8 +95,8 @@ impl<T> Index<T> {
         let (name, entry) = (object.name_any(), Entry::new(object, keep));
         let mut all = self.write();
         let objects = all.entry(cluster.clone()).or_default();
-        if !objects.get(&name).is_some_and(|known| entry.is_before(known)) {
-            objects.insert(name, entry);
+        if !objects.get(name.as_str()).is_some_and(|known| entry.is_before(known)) {
+            objects.insert(name.into(), entry);
         }
     }
 
@@ -223,7 +225,7 @@ fn absorb<K: ResourceExt, T>(index: &Index<T>, listing: &mut Listing<T>, event: 
         Event::InitApply(object) => {
             if let Some(cluster) = cluster_of(&object) {
                 let name = object.name_any();
-                listing.fresh.entry(cluster).or_default().insert(name, Entry::new(object, keep));
+                listing.fresh.entry(cluster).or_default().insert(name.into(), Entry::new(object, keep));
             }
             Vec::new()
         }
@@ -245,7 +247,7 @@ fn absorb<K: ResourceExt, T>(index: &Index<T>, listing: &mut Listing<T>, event: 
             let Some(cluster) = cluster_of(&object) else { return Vec::new() };
             // One that was made anew by this name is not meant.
             let uid = object.uid();
-            index.remove(&cluster, &object.name_any(), |known| known.uid == uid);
+            index.remove(&cluster, &object.name_any(), |known| known.uid.as_deref() == uid.as_deref());
             vec![cluster]
         }
     }
@@ -255,9 +257,9 @@ fn absorb<K: ResourceExt, T>(index: &Index<T>, listing: &mut Listing<T>, event: 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Uid.
-    pub uid: String,
+    pub uid: Arc<str>,
     /// Changes whenever something may have changed that we write.
-    pub version: String,
+    pub version: u64,
 }
 
 impl Stamp {
@@ -265,18 +267,17 @@ impl Stamp {
     /// leaves it as it is.
     pub fn of<K: ResourceExt>(object: &K) -> Self {
         let meta = object.meta();
-        let version = match meta.generation {
+        let mut hasher = std::hash::DefaultHasher::new();
+        match meta.generation {
             Some(generation) => {
-                let mut hasher = std::hash::DefaultHasher::new();
-                (&meta.labels, &meta.annotations, &meta.finalizers, &meta.deletion_timestamp.is_some()).hash(&mut hasher);
+                (generation, &meta.labels, &meta.annotations, &meta.finalizers, &meta.deletion_timestamp.is_some()).hash(&mut hasher);
                 for owner in meta.owner_references.iter().flatten() {
                     (&owner.uid, owner.controller, owner.block_owner_deletion).hash(&mut hasher);
                 }
-                format!("{generation}-{:x}", hasher.finish())
             }
-            None => object.resource_version().unwrap_or_default(),
-        };
-        Self { uid: object.uid().unwrap_or_default(), version }
+            None => object.resource_version().hash(&mut hasher),
+        }
+        Self { uid: object.uid().unwrap_or_default().into(), version: hasher.finish() }
     }
 }
 
@@ -287,7 +288,7 @@ mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::runtime::watcher::Event;
 
-    use super::{ClusterKey, Index, Listing, Lists as _, Stamp, absorb};
+    use super::{ClusterKey, Index, Listing, Lists as _, absorb};
 
     fn object(cluster: &str, name: &str, version: &str) -> ConfigMap {
         serde_json::from_value(serde_json::json!({
@@ -296,7 +297,11 @@ mod tests {
         .expect("a ConfigMap")
     }
 
-    fn listing(namespace: Option<&str>) -> Listing<Stamp> {
+    fn version_of(object: ConfigMap) -> String {
+        object.metadata.resource_version.unwrap_or_default()
+    }
+
+    fn listing(namespace: Option<&str>) -> Listing<String> {
         Listing { namespace: namespace.map(str::to_owned), fresh: BTreeMap::new(), is_complete: false }
     }
 
@@ -304,55 +309,55 @@ mod tests {
         ClusterKey { namespace: "n".into(), name: name.into() }
     }
 
-    fn stamps(index: &Index<Stamp>, cluster: &str) -> Vec<String> {
-        index.of(&key(cluster)).into_iter().map(|(name, stamp)| format!("{name}@{}", stamp.version)).collect()
+    fn versions(index: &Index<String>, cluster: &str) -> Vec<String> {
+        index.of(&key(cluster)).into_iter().map(|(name, version)| format!("{name}@{version}")).collect()
     }
 
     #[test]
     fn objects_are_found_by_the_cluster_they_are_labelled_with() {
-        let (index, mut listing) = (Index::<Stamp>::default(), listing(None));
-        let mut see = |event| absorb(&index, &mut listing, event, |object: ConfigMap| Stamp::of(&object));
+        let (index, mut listing) = (Index::<String>::default(), listing(None));
+        let mut see = |event| absorb(&index, &mut listing, event, version_of);
         assert_eq!(see(Event::Apply(object("a", "x", "1"))), [key("a")]);
         assert_eq!(see(Event::Apply(object("b", "y", "2"))), [key("b")]);
         assert_eq!(see(Event::Apply(object("a", "x", "3"))), [key("a")]);
-        assert_eq!(stamps(&index, "a"), ["x@3"]);
+        assert_eq!(versions(&index, "a"), ["x@3"]);
         assert_eq!(see(Event::Delete(object("a", "x", "3"))), [key("a")]);
-        assert!(stamps(&index, "a").is_empty());
-        assert_eq!(stamps(&index, "b"), ["y@2"]);
+        assert!(versions(&index, "a").is_empty());
+        assert_eq!(versions(&index, "b"), ["y@2"]);
     }
 
     #[test]
     fn an_event_that_our_own_write_has_overtaken_is_not_believed() {
-        let (index, mut listing) = (Index::<Stamp>::default(), listing(None));
-        index.put(&key("a"), object("a", "x", "9"), |object| Stamp::of(&object));
-        absorb(&index, &mut listing, Event::Apply(object("a", "x", "7")), |object: ConfigMap| Stamp::of(&object));
-        assert_eq!(stamps(&index, "a"), ["x@9"]);
-        absorb(&index, &mut listing, Event::Apply(object("a", "x", "10")), |object: ConfigMap| Stamp::of(&object));
-        assert_eq!(stamps(&index, "a"), ["x@10"]);
+        let (index, mut listing) = (Index::<String>::default(), listing(None));
+        index.put(&key("a"), object("a", "x", "9"), version_of);
+        absorb(&index, &mut listing, Event::Apply(object("a", "x", "7")), version_of);
+        assert_eq!(versions(&index, "a"), ["x@9"]);
+        absorb(&index, &mut listing, Event::Apply(object("a", "x", "10")), version_of);
+        assert_eq!(versions(&index, "a"), ["x@10"]);
     }
 
     #[test]
     fn a_new_list_replaces_all_and_touches_those_that_lost_an_object() {
-        let (index, mut listing) = (Index::<Stamp>::default(), listing(None));
-        let mut see = |event| absorb(&index, &mut listing, event, |object: ConfigMap| Stamp::of(&object));
+        let (index, mut listing) = (Index::<String>::default(), listing(None));
+        let mut see = |event| absorb(&index, &mut listing, event, version_of);
         see(Event::Apply(object("gone", "x", "1")));
         see(Event::Init);
         see(Event::InitApply(object("new", "y", "2")));
         assert_eq!(see(Event::InitDone), [key("gone"), key("new")]);
-        assert!(stamps(&index, "gone").is_empty());
+        assert!(versions(&index, "gone").is_empty());
     }
 
     #[test]
     fn a_list_of_one_namespace_leaves_the_others_and_all_are_waited_for() {
-        let index = Index::<Stamp>::default();
+        let index = Index::<String>::default();
         let mut lists = ["n", "other"].map(|namespace| {
             index.expect_list(Some(namespace));
             listing(Some(namespace))
         });
-        let incomplete = |index: &Index<Stamp>| index.incomplete().into_iter().flatten().collect::<Vec<_>>();
+        let incomplete = |index: &Index<String>| index.incomplete().into_iter().flatten().collect::<Vec<_>>();
         assert_eq!(incomplete(&index), ["n", "other"], "nothing was listed yet");
-        let mut complete = |index: &Index<Stamp>, which: usize, objects: &[ConfigMap]| {
-            let mut see = |event| absorb(index, &mut lists[which], event, |object: ConfigMap| Stamp::of(&object));
+        let mut complete = |index: &Index<String>, which: usize, objects: &[ConfigMap]| {
+            let mut see = |event| absorb(index, &mut lists[which], event, version_of);
             see(Event::Init);
             for object in objects {
                 see(Event::InitApply(object.clone()));
@@ -365,10 +370,10 @@ mod tests {
         assert_eq!(incomplete(&index), ["other"], "the same list again is no other one");
         assert_eq!(complete(&index, 1, &[]), []);
         assert_eq!(incomplete(&index), [] as [String; 0]);
-        assert_eq!(stamps(&index, "a"), ["x@1"]);
+        assert_eq!(versions(&index, "a"), ["x@1"]);
         index.leave("other");
-        assert_eq!(stamps(&index, "a"), ["x@1"]);
+        assert_eq!(versions(&index, "a"), ["x@1"]);
         index.leave("n");
-        assert_eq!(stamps(&index, "a"), [] as [String; 0], "nothing is known of a namespace that was left");
+        assert_eq!(versions(&index, "a"), [] as [String; 0], "nothing is known of a namespace that was left");
     }
 }

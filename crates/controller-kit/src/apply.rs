@@ -66,19 +66,21 @@ pub enum StatusWrite {
     },
 }
 
+/// There is one for every object of every cluster: it is kept small.
 #[derive(Clone, Debug)]
 struct Memory {
     /// Whose it is: its controlling owner, or itself.
-    of: String,
+    of: Hash,
     sent: Hash,
     answered: Hash,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    overridden: Vec<String>,
+    uid: Option<Box<str>>,
+    resource_version: Option<Box<str>>,
+    overridden: Box<[String]>,
     at: Instant,
 }
 
-type Hash = [u8; 32];
+/// Half of a SHA-256: no two objects of one process ever share it.
+type Hash = [u8; 16];
 
 /// Applies as one field manager and remembers what it applied.
 pub struct Applier {
@@ -87,7 +89,7 @@ pub struct Applier {
     siblings: &'static [&'static str],
     gate: Arc<dyn WriteGate>,
     clock: Arc<dyn Clock>,
-    memory: Mutex<BTreeMap<String, Memory>>,
+    memory: Mutex<BTreeMap<Hash, Memory>>,
 }
 
 impl Applier {
@@ -112,7 +114,7 @@ impl Applier {
     /// that is there already is taken over; with it, the write lands on that object or nowhere.
     pub async fn apply<K: Child>(&self, desired: &K, cached: Option<&K>) -> Result<Applied<K>, ApplyError> {
         let body = body_of(desired)?;
-        let key = key_of(desired);
+        let key = name_hash(&key_of(desired));
         let sent = hash(&body);
         if let Some(unchanged) = self.unchanged(&key, sent, &body, cached)? {
             return Ok(unchanged);
@@ -128,12 +130,12 @@ impl Applier {
         let answered = to_value(&answer)?;
         let overridden = compare::overridden(&body, &answered);
         let memory = Memory {
-            of: owner_of(desired),
+            of: name_hash(&owner_of(desired)),
             sent,
             answered: hash_of_live(&answered),
-            uid: answer.uid(),
-            resource_version: answer.resource_version(),
-            overridden: overridden.clone(),
+            uid: answer.uid().map(Into::into),
+            resource_version: answer.resource_version().map(Into::into),
+            overridden: overridden.clone().into(),
             at: self.clock.instant(),
         };
         self.lock().insert(key, memory);
@@ -157,7 +159,7 @@ impl Applier {
         let live = to_value(object)?;
         let current = live.get("status").unwrap_or(&Value::Null);
         let has_it = compare::overridden(status, current).is_empty();
-        let key = format!("{} status", key_of(object));
+        let key = name_hash(&format!("{} status", key_of(object)));
         let sent = hash(status);
         if has_it && self.owns_status(&key, sent, object, status).await? {
             return Ok((StatusWrite::Unchanged, None));
@@ -183,7 +185,7 @@ impl Applier {
 
     /// Whether exactly this status is on record as ours. Where the cache has no record of it, what we sent last tells; after a restart
     /// that is asked of the server, once.
-    async fn owns_status<K: Child>(&self, key: &str, sent: Hash, object: &K, status: &Value) -> Result<bool, ApplyError> {
+    async fn owns_status<K: Child>(&self, key: &Hash, sent: Hash, object: &K, status: &Value) -> Result<bool, ApplyError> {
         let covers = |meta: &ObjectMeta| {
             let fields = owned::fields(meta, self.manager, Some("status"))?;
             Some(fields.get("f:status").map_or_else(|| is_empty(status), |fields| owned::covers_exactly(fields, status)))
@@ -191,7 +193,7 @@ impl Applier {
         if let Some(is_ours) = covers(object.meta()) {
             return Ok(is_ours);
         }
-        if let Some(memory) = self.lock().get(key).filter(|memory| memory.uid == object.uid()) {
+        if let Some(memory) = self.lock().get(key).filter(|memory| memory.uid.as_deref() == object.meta().uid.as_deref()) {
             return Ok(memory.sent == sent);
         }
         // Whoever watches a kind may list it; getting one would be a right of its own.
@@ -199,18 +201,18 @@ impl Applier {
         let listed = self.api::<K>(object).list(&just_this).await?;
         let same = |live: &&K| live.uid() == object.uid() && live.resource_version() == object.resource_version();
         let Some(live) = listed.items.iter().find(same).filter(|live| covers(live.meta()) == Some(true)) else { return Ok(false) };
-        self.lock().insert(key.to_owned(), remembered_status(object, sent, live, self.clock.instant()));
+        self.lock().insert(*key, remembered_status(object, sent, live, self.clock.instant()));
         Ok(true)
     }
 
     /// Forgets an object that is gone, and all that it controlled.
     pub fn forget(&self, kind: &str, namespace: &str, name: &str) {
-        let gone = format!("{kind} {namespace}/{name}");
+        let gone = name_hash(&format!("{kind} {namespace}/{name}"));
         self.lock().retain(|_, memory| memory.of != gone);
     }
 
     /// Whether nothing has to be sent: the same was sent before, and the object is as it was answered.
-    fn unchanged<K: Child>(&self, key: &str, sent: Hash, body: &Value, cached: Option<&K>) -> Result<Option<Applied<K>>, ApplyError> {
+    fn unchanged<K: Child>(&self, key: &Hash, sent: Hash, body: &Value, cached: Option<&K>) -> Result<Option<Applied<K>>, ApplyError> {
         let remembered = self.lock().get(key).cloned();
         let Some(cached) = cached else { return Ok(None) };
         let live = to_value(cached)?;
@@ -218,9 +220,9 @@ impl Applier {
         match remembered {
             Some(memory) if memory.sent != sent => Ok(None),
             Some(memory) => {
-                let is_as_answered = memory.uid == cached.uid() && memory.answered == answered;
+                let is_as_answered = memory.uid.as_deref() == cached.meta().uid.as_deref() && memory.answered == answered;
                 let same = is_as_answered || self.is_behind(&memory, cached);
-                Ok(same.then(|| Applied { object: cached.clone(), sent: false, overridden: memory.overridden }))
+                Ok(same.then(|| Applied { object: cached.clone(), sent: false, overridden: memory.overridden.into_vec() }))
             }
             // After a restart the server's own record of our last apply tells.
             None => {
@@ -230,15 +232,15 @@ impl Applier {
                     return Ok(None);
                 }
                 let memory = Memory {
-                    of: owner_of(cached),
+                    of: name_hash(&owner_of(cached)),
                     sent,
                     answered,
-                    uid: cached.uid(),
-                    resource_version: cached.resource_version(),
-                    overridden: Vec::new(),
+                    uid: cached.uid().map(Into::into),
+                    resource_version: cached.resource_version().map(Into::into),
+                    overridden: Box::default(),
                     at: self.clock.instant(),
                 };
-                self.lock().insert(key.to_owned(), memory);
+                self.lock().insert(*key, memory);
                 Ok(Some(Applied { object: cached.clone(), sent: false, overridden: Vec::new() }))
             }
         }
@@ -246,12 +248,12 @@ impl Applier {
 
     /// Whether the cache is older than what we wrote last: whatever is decided on it would be refused, and the change that is on its way
     /// has everything looked at again.
-    fn awaits_cache<K: Child>(&self, key: &str, cached: &K) -> bool {
+    fn awaits_cache<K: Child>(&self, key: &Hash, cached: &K) -> bool {
         self.lock().get(key).is_some_and(|memory| self.is_behind(memory, cached))
     }
 
     fn is_behind<K: Child>(&self, memory: &Memory, cached: &K) -> bool {
-        memory.uid == cached.uid()
+        memory.uid.as_deref() == cached.meta().uid.as_deref()
             && !at_least(cached.resource_version().as_deref(), memory.resource_version.as_deref())
             && self.clock.instant().duration_since(memory.at) <= CACHE_PATIENCE
     }
@@ -265,7 +267,7 @@ impl Applier {
         Api::namespaced(self.client.clone(), object.namespace().as_deref().unwrap_or("default"))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Memory>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Hash, Memory>> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -273,12 +275,12 @@ impl Applier {
 /// What is remembered of a status that the server has in this version.
 fn remembered_status<K: Child>(object: &K, sent: Hash, answer: &K, at: Instant) -> Memory {
     Memory {
-        of: owner_of(object),
+        of: name_hash(&owner_of(object)),
         sent,
         answered: Hash::default(),
-        uid: answer.uid(),
-        resource_version: answer.resource_version(),
-        overridden: Vec::new(),
+        uid: answer.uid().map(Into::into),
+        resource_version: answer.resource_version().map(Into::into),
+        overridden: Box::default(),
         at,
     }
 }
@@ -335,7 +337,16 @@ fn is_empty(status: &Value) -> bool {
 fn hash(value: &Value) -> Hash {
     let mut hasher = Sha256::new();
     feed(&mut hasher, value);
-    hasher.finalize().into()
+    half(&hasher.finalize().into())
+}
+
+fn name_hash(name: &str) -> Hash {
+    half(&Sha256::digest(name.as_bytes()).into())
+}
+
+fn half(whole: &[u8; 32]) -> Hash {
+    let (first, _) = whole.split_at(size_of::<Hash>());
+    first.try_into().expect("the first half of 32 bytes is 16 bytes")
 }
 
 /// The hash of a live object without what changes all the time.

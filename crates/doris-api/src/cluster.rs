@@ -66,10 +66,10 @@ pub struct DorisClusterSpec {
     pub be: Option<BackendSpec>,
     /// Compute nodes: backends without tablets, for queries on external data.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cn: Option<ComputeSpec>,
+    pub cn: Option<Box<ComputeSpec>>,
     /// Brokers: processes that read and write remote storage for loads and backups.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub broker: Option<BrokerSpec>,
+    pub broker: Option<Box<BrokerSpec>>,
     /// Access to Hadoop clusters, for every frontend, backend, compute node and broker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hadoop: Option<HadoopSpec>,

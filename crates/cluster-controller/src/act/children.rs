@@ -8,6 +8,7 @@ use controller_kit::apply::{Child, key_of};
 use doris_api::{Component, DorisCluster, labels, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use kube::{Api, ResourceExt as _};
+use litemap::LiteMap;
 
 use crate::build::{self, ClaimShape, IdentityFacts, SetInput};
 use crate::cache::{ClusterKey, Stamp};
@@ -27,7 +28,8 @@ pub enum Stage {
 /// What is known to be in place: the hash of what was sent, and the version it left on the server.
 #[derive(Debug, Default)]
 pub struct AppliedMemory {
-    in_place: BTreeMap<String, (u64, Stamp)>,
+    /// What was sent last, and which version of the object that left.
+    in_place: LiteMap<Box<str>, (u64, Stamp)>,
 }
 
 /// The configuration of a component, as it was chosen.
@@ -229,7 +231,7 @@ impl Writer<'_> {
     async fn write<K: Child>(&mut self, object: &K, cached: Option<&Stamp>) -> Result<Option<K>, Error> {
         let id = key_of(object);
         let sent = fingerprint(object)?;
-        if let (Some((before, stamp)), Some(cached)) = (self.memory.in_place.get(&id), cached)
+        if let (Some((before, stamp)), Some(cached)) = (self.memory.in_place.get(id.as_str()), cached)
             && *before == sent
             && stamp == cached
         {
@@ -247,7 +249,7 @@ impl Writer<'_> {
         if !applied.overridden.is_empty() && applied.sent {
             tracing::warn!(object = id, fields = applied.overridden.join(", "), "the server did not take these fields as they were sent");
         }
-        self.memory.in_place.insert(id, (sent, Stamp::of(&applied.object)));
+        self.memory.in_place.insert(id.into(), (sent, Stamp::of(&applied.object)));
         Ok(Some(applied.object))
     }
 

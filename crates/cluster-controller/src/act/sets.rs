@@ -55,7 +55,7 @@ pub async fn resize(ctx: &Context, key: &ClusterKey, name: &str, view: &SetView,
     if view.replicas == replicas || view.leaving {
         return Ok(());
     }
-    let body = json!({"metadata": {"uid": view.stamp.uid}, "spec": {"replicas": replicas}});
+    let body = json!({"metadata": {"uid": &*view.stamp.uid}, "spec": {"replicas": replicas}});
     let sets: Api<StatefulSet> = Api::namespaced(ctx.client.clone(), &key.namespace);
     let params = PatchParams { field_manager: Some(doris_api::labels::CLUSTER_CONTROLLER.to_owned()), ..PatchParams::default() };
     ctx.gate.check()?;

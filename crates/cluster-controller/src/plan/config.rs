@@ -13,6 +13,7 @@ pub use defaults::default_of;
 pub use value::{fits, same};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -66,7 +67,7 @@ pub struct Scene<'a> {
     /// The revision that new pods are made with.
     pub current: Option<&'a str>,
     /// What stands in the revisions there are, as far as it was read.
-    pub files: &'a BTreeMap<String, File>,
+    pub files: &'a BTreeMap<String, Arc<File>>,
     /// Revisions that pods mount.
     pub used: &'a BTreeSet<String>,
     /// What Doris says of a key.
@@ -93,7 +94,7 @@ pub struct Choice {
     /// ConfigMap for new pods.
     pub name: String,
     /// Contents of every revision in use, that one included.
-    pub files: BTreeMap<String, File>,
+    pub files: BTreeMap<String, Arc<File>>,
     /// Keys that a running process has to be asked about before anything is written.
     pub ask: BTreeSet<String>,
 }
@@ -122,7 +123,7 @@ pub fn choose(scene: &Scene<'_>) -> Choice {
     if changed.iter().all(|key| scene.is_changed_in_place(key)) {
         return settle(scene, name, &file.notes, &changed);
     }
-    let fits = |(other, file): &(&String, &File)| {
+    let fits = |(other, file): &(&String, &Arc<File>)| {
         *other != name && differing(&file.contents, scene.wanted).iter().all(|key| scene.is_changed_in_place(key))
     };
     if let Some((other, _)) = scene.files.iter().find(fits) {
@@ -144,12 +145,12 @@ fn first(scene: &Scene<'_>) -> Choice {
 /// The chosen revision holds what is wanted; others in use get of it what needs no restart. Notes go into a file
 /// together with the change that they are about, so that whoever is interrupted finds them there.
 fn settle(scene: &Scene<'_>, name: &str, notes: &Notes, changed: &BTreeSet<&str>) -> Choice {
-    let mut files: BTreeMap<String, File> = BTreeMap::new();
+    let mut files: BTreeMap<String, Arc<File>> = BTreeMap::new();
     for (other, file) in scene.files.iter().filter(|(other, _)| *other != name && scene.used.contains(*other)) {
         let notes = scene.noted(&file.notes, &differing(&file.contents, scene.wanted));
-        files.insert(other.clone(), File { contents: scene.merged(&file.contents), notes });
+        files.insert(other.clone(), Arc::new(File { contents: scene.merged(&file.contents), notes }));
     }
-    files.insert(name.to_owned(), File { contents: scene.wanted.clone(), notes: scene.noted(notes, changed) });
+    files.insert(name.to_owned(), Arc::new(File { contents: scene.wanted.clone(), notes: scene.noted(notes, changed) }));
     Choice { name: name.to_owned(), files, ask: BTreeSet::new() }
 }
 

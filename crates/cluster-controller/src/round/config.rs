@@ -11,6 +11,7 @@ mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use doris_api::Component;
@@ -35,11 +36,11 @@ const FILE_LAG: SignedDuration = SignedDuration::from_mins(2);
 #[derive(Debug, Default)]
 pub struct ConfigMemory {
     /// ConfigMaps by name, as we wrote them last or found them.
-    files: BTreeMap<String, File>,
+    files: BTreeMap<String, Arc<File>>,
     /// What was chosen in this round.
     choices: BTreeMap<Component, Choice>,
     /// What processes said.
-    learned: BTreeMap<Component, Learned>,
+    learned: BTreeMap<Component, Box<Learned>>,
 }
 
 impl ConfigMemory {

@@ -75,7 +75,7 @@ impl Round<'_> {
         let sets = self.ctx.caches.sets.of(self.key);
         let missing = sets.iter().filter(|(_, set)| !set.leaving).map(|(name, set)| {
             let pods = (0..set.replicas).map(|ordinal| format!("{name}-{ordinal}")).filter(|pod| !there.contains(pod)).collect();
-            (name.clone(), (set.stamp.uid.clone(), pods))
+            (name.clone(), (set.stamp.uid.to_string(), pods))
         });
         missing.filter(|(_, (_, pods)): &(String, (String, BTreeSet<String>))| !pods.is_empty()).collect()
     }

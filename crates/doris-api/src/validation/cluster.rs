@@ -275,7 +275,7 @@ pub(super) static COMPUTE_NODES: Table<ComputeSpec> = Table {
             Rule::state(".tags", TAGS_MESSAGE, TAGS, |cn: &ComputeSpec| are_tags(&cn.tags)),
         ]
     },
-    nodes: |cluster| cluster.spec.cn.iter().map(|cn| ("spec.cn".to_owned(), cn)).collect(),
+    nodes: |cluster| cluster.spec.cn.as_deref().into_iter().map(|cn| ("spec.cn".to_owned(), cn)).collect(),
 };
 
 /// `spec.broker`.
@@ -297,5 +297,5 @@ pub(super) static BROKERS: Table<BrokerSpec> = Table {
             ),
         ]
     },
-    nodes: |cluster| cluster.spec.broker.iter().map(|broker| ("spec.broker".to_owned(), broker)).collect(),
+    nodes: |cluster| cluster.spec.broker.as_deref().into_iter().map(|broker| ("spec.broker".to_owned(), broker)).collect(),
 };

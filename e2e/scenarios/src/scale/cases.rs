@@ -26,6 +26,9 @@ const CASES: [Case; 4] = [
 /// Measures them one after the other, each in a process of its own, so that none inherits another's memory.
 pub async fn measure(idle: u64, deadline: u64) -> anyhow::Result<Vec<Figures>> {
     let program = std::env::current_exe().context("this program can't find itself")?;
+    // The program that is delivered: this one carries the simulators along, and its allocator is another.
+    let controller = program.with_file_name("cluster-controller");
+    anyhow::ensure!(controller.is_file(), "{} is not built: cargo build --release --bin cluster-controller", controller.display());
     let mut all = Vec::new();
     for case in CASES {
         eprintln!("{} clusters of {} + {}, {} objects of others", case.clusters, case.members.0, case.members.1, case.unrelated);
@@ -38,7 +41,14 @@ pub async fn measure(idle: u64, deadline: u64) -> anyhow::Result<Vec<Figures>> {
             ("--deadline", deadline.to_string()),
         ];
         let arguments = numbers.iter().flat_map(|(name, value)| [*name, value.as_str()]);
-        let run = Command::new(&program).arg("--json").args(arguments).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+        let run = Command::new(&program)
+            .arg("--json")
+            .arg("--controller")
+            .arg(&controller)
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn();
         let output = run.context("a run can't be started")?.wait_with_output().await.context("a run broke off")?;
         anyhow::ensure!(output.status.success(), "a run failed: {}", output.status);
         all.push(serde_json::from_slice(&output.stdout).context("a run printed something else than its figures")?);

@@ -1,6 +1,7 @@
 //! Choices in a table.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -26,7 +27,7 @@ fn class(key: &str) -> Class {
 }
 
 struct World {
-    files: BTreeMap<String, File>,
+    files: BTreeMap<String, Arc<File>>,
     current: Option<&'static str>,
     used: Vec<&'static str>,
     proven: bool,
@@ -36,7 +37,7 @@ struct World {
 
 impl World {
     fn new(files: &[(&str, &str)], current: &'static str) -> Self {
-        let file = |text: &str| File { contents: contents(text), notes: Notes::new() };
+        let file = |text: &str| Arc::new(File { contents: contents(text), notes: Notes::new() });
         Self {
             files: files.iter().map(|(name, text)| ((*name).to_owned(), file(text))).collect(),
             current: Some(current),
@@ -197,5 +198,5 @@ fn a_key_that_doris_does_not_have_leaves_without_a_trace() {
     let world = World::new(&[("a", "r1=1 u1=1")], "a");
     let choice = world.choose("r1=1");
     assert_eq!(choice.name, "a");
-    assert_eq!(choice.files["a"], File { contents: contents("r1=1"), notes: Notes::new() });
+    assert_eq!(*choice.files["a"], File { contents: contents("r1=1"), notes: Notes::new() });
 }

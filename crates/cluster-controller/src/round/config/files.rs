@@ -1,6 +1,7 @@
 //! The ConfigMaps: read where nobody remembers them, chosen, and remembered as they were written.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use doris_api::conditions::reason;
@@ -90,7 +91,7 @@ impl Round<'_> {
         let (rendered, image) = self.render(owner)?;
         let process = owner.process();
         let nothing = super::Learned::default();
-        let learned = self.memory.config.learned.get(&owner).unwrap_or(&nothing);
+        let learned = self.memory.config.learned.get(&owner).map_or(&nothing, Box::as_ref);
         let class = |key: &str| if process == doris_api::Process::Broker { Class::Restart } else { learned.class(key, &image) };
         let former = current.and_then(|name| self.memory.config.files.get(name));
         let kept = |(key, value): (&String, &String)| {
@@ -143,7 +144,7 @@ impl Round<'_> {
         let notes = config_map.metadata.annotations.as_ref().and_then(|annotations| annotations.get(labels::CONFIG_NOTES));
         // Notes that somebody else wrote into say nothing.
         let notes = notes.and_then(|notes| serde_json::from_str(notes).ok()).unwrap_or_default();
-        self.memory.config.files.insert(name.to_owned(), File { contents: build::parse_file(&text), notes });
+        self.memory.config.files.insert(name.to_owned(), Arc::new(File { contents: build::parse_file(&text), notes }));
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Running processes: asked about keys, told values, looked at again when something may have changed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use controller_kit::events::Severity;
@@ -251,7 +252,7 @@ impl Round<'_> {
             if let Some(setting) = settings.get(key).filter(|_| is_younger) {
                 // As if it stood there: the next choice writes it down.
                 for file in [choice.files.get_mut(&choice.name), self.memory.config.files.get_mut(&choice.name)].into_iter().flatten() {
-                    file.notes.entry(key.clone()).or_default().default = Some(setting.value.clone());
+                    Arc::make_mut(file).notes.entry(key.clone()).or_default().default = Some(setting.value.clone());
                 }
             }
         }

@@ -22,7 +22,7 @@ impl Round<'_> {
             let Some(choice) = self.memory.config.choices.get(&owner) else { continue };
             let (Some(file), Some((rendered, image))) = (choice.files.get(&choice.name), self.render(owner)) else { continue };
             let nothing = Learned::default();
-            let learned = self.memory.config.learned.get(&owner).unwrap_or(&nothing);
+            let learned = self.memory.config.learned.get(&owner).map_or(&nothing, Box::as_ref);
             let asked_for = rendered.keys.iter().filter(|(key, _)| self.is_told(owner, key));
             let scene = Scene { round: self, owner, file, learned, image: &image };
             told.extend(asked_for.map(|(key, value)| scene.status(key, value, choice.ask.contains(key))));
