@@ -5,6 +5,9 @@
 {{- if and $watch.namespaces $watch.namespaceSelector -}}
 {{- fail "global.watch: name namespaces or give a namespaceSelector, not both" -}}
 {{- end -}}
+{{- if and $watch.teamsBind (not $watch.namespaceSelector) -}}
+{{- fail "global.watch.teamsBind: only with a namespaceSelector" -}}
+{{- end -}}
 {{- /* What a controller does not know it would pass over, and look after clusters that it is to leave alone. */ -}}
 {{- $known := splitList "," (index .Chart.Annotations "doris-operator.dev/watch") -}}
 {{- range $way := list "namespaces" "namespaceSelector" "denyNamespaces" -}}

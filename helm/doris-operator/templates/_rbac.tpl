@@ -51,6 +51,7 @@ metadata:
   name: {{ $name }}
   labels: {{- include "doris-operator.labels" . | nindent 4 }}
 rules: {{- $rules | toYaml | nindent 2 }}
+{{- if not (and $watch.namespaceSelector $watch.teamsBind) }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -62,6 +63,7 @@ roleRef:
   kind: ClusterRole
   name: {{ $name }}
 subjects: {{- include "doris-operator.subjects" . | nindent 2 }}
+{{- end }}
 {{- if $watch.namespaceSelector }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1

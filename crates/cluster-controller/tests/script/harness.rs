@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -147,7 +148,7 @@ impl Pod {
 
     /// Starts `start.sh`.
     pub fn start(&self, component: &str) -> Running {
-        Running(self.command("start.sh", &component.split(' ').collect::<Vec<_>>()).spawn().expect("a shell"))
+        Running(self.command("start.sh", &component.split(' ').collect::<Vec<_>>()).process_group(0).spawn().expect("a shell"))
     }
 
     /// Waits until a condition holds.
@@ -227,10 +228,8 @@ impl Running {
 
     /// Ends the script alone, as the kernel would its process 1, and then what it left behind.
     pub fn kill_all(&mut self) {
-        for pid in family(self.0.id()) {
-            // A process that ended meanwhile is what is wanted.
-            drop(Command::new("kill").args(["-s", "KILL", &pid.to_string()]).stderr(Stdio::null()).status());
-        }
+        // A group of its own: whatever it is about to start belongs to it, too. One that ended meanwhile is what is wanted.
+        drop(Command::new("kill").args(["-s", "KILL", "--", &format!("-{}", self.0.id())]).stderr(Stdio::null()).status());
         drop(self.0.wait());
     }
 }
@@ -239,18 +238,4 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.kill_all();
     }
-}
-
-/// A process and all below it.
-fn family(parent: u32) -> Vec<u32> {
-    let mut found = vec![parent];
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()) {
-        let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { continue };
-        let of = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1)?.parse::<u32>().ok());
-        if of == Some(parent) {
-            found.extend(family(pid));
-        }
-    }
-    found
 }

@@ -127,7 +127,7 @@ fn everything() -> Value {
         "global": {
             "fullnameOverride": "ours",
             "image": {"registry": "registry.example.com:5000/team", "tag": "2", "pullPolicy": "Always", "pullSecrets": ["one", "two"]},
-            "watch": {"namespaceSelector": "team in (a, b),!old", "denyNamespaces": ["kube-system"]},
+            "watch": {"namespaceSelector": "team in (a, b),!old", "teamsBind": true, "denyNamespaces": ["kube-system"]},
             "installation": "green",
             "clusterDomain": "example.local",
             "log": {"format": "text", "filter": "info,kube=debug"},

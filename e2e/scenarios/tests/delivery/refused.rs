@@ -2,7 +2,7 @@
 
 use crate::harness::{CLUSTER, OPERATOR, offline};
 
-const OF_THE_OPERATOR: [(&str, &str); 14] = [
+const OF_THE_OPERATOR: [(&str, &str); 15] = [
     ("cluster-controler.enabled=false", "cluster-controler"),
     ("cluster-controller.replica=3", "replica"),
     ("cluster-controller.replicas=many", "replicas"),
@@ -17,6 +17,7 @@ const OF_THE_OPERATOR: [(&str, &str); 14] = [
     ("global.installation=Green", "installation"),
     ("cluster-controller.sharded=yes", "sharded"),
     ("global.watch.namespaces={a},global.watch.namespaceSelector=team", "not both"),
+    ("global.watch.teamsBind=true", "only with a namespaceSelector"),
 ];
 const OF_A_CLUSTER: [(&str, &str); 7] = [
     ("name=demo", "spec"),

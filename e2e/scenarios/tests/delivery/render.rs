@@ -8,11 +8,12 @@ use crate::harness::{CLUSTER, OPERATOR, RELEASE, able_chart, offline, template};
 
 const LEAST: &str = "spec.version=2.1.7,spec.fe.replicas=1,spec.fe.storage.size=20Gi";
 /// Where clusters are looked after, and the values that say it.
-const SCOPES: [(&str, &str); 4] = [
+const SCOPES: [(&str, &str); 5] = [
     ("everywhere", "global.clusterDomain=cluster.local"),
     ("but there", "global.watch.denyNamespaces={kube-system,default}"),
     ("there alone", "global.watch.namespaces={team-a,team-b}"),
     ("where the labels say", r"global.watch.namespaceSelector=team=analytics\,stage in (test\, prod)"),
+    ("where the labels say and a team binds", "global.watch.namespaceSelector=team=analytics,global.watch.teamsBind=true"),
 ];
 
 #[test]
@@ -46,7 +47,11 @@ fn every_combination_of_controllers_and_scopes_renders_alike_in_both() {
                 let is_listed = scope == "there alone";
                 assert_eq!(three.cluster_wide().is_empty(), is_listed, "{scope}: {:?}", three.cluster_wide());
                 let sees_namespaces = three.of_kind("ClusterRole").any(|role| role["rules"].to_string().contains("namespaces"));
-                assert_eq!(sees_namespaces, scope == "where the labels say" && chosen > 0, "{scope}");
+                assert_eq!(sees_namespaces, scope.starts_with("where the labels say") && chosen > 0, "{scope}");
+                for name in controllers.iter().enumerate().filter(|(index, _)| is_chosen(*index)).map(|(_, name)| name) {
+                    let is_bound = three.0.contains_key(&format!("ClusterRoleBinding {RELEASE}-{name}"));
+                    assert_eq!(is_bound, !is_listed && !scope.ends_with("a team binds"), "{scope}");
+                }
             }
         }
     });
