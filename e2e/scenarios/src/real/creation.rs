@@ -18,7 +18,7 @@ use super::replay::differences;
 use super::{MortalController, Place};
 use crate::demo::progress::{is_ready, why_not_ready};
 use crate::lab::plans::{NEVER_REACHED, Trouble};
-use crate::lab::{Faults, basic, cluster};
+use crate::lab::{Fault, Faults, basic, cluster};
 
 /// For this long caches are stale in a plan that says so.
 const STALE: Duration = Duration::from_secs(15);
@@ -97,7 +97,7 @@ pub async fn create(place: &Place<'_>, plan: Option<&NamedPlan>, turns: &Semapho
     if faults.left() > 0 || !was_reached {
         outcome.broken.push(NEVER_REACHED.to_owned());
     }
-    outcome.broken.extend(quiet(place, &faults).await);
+    outcome.broken.extend(quiet(place, &faults, plan).await);
     if controller.is_over() {
         outcome.broken.push("plan: the controller can't be started any more".to_owned());
     }
@@ -142,8 +142,8 @@ async fn stale_caches(controller: &MortalController, faults: &Faults, plan: Opti
 }
 
 /// `quiet`: a ready cluster is left alone, and stays ready. A write that the server refuses because it was decided on an older version
-/// changes nothing.
-async fn quiet(place: &Place<'_>, faults: &Faults) -> Vec<String> {
+/// changes nothing. One whose answer was lost is sent again: where that was the word that the cluster is ready, it is ready by then.
+async fn quiet(place: &Place<'_>, faults: &Faults, plan: Option<&NamedPlan>) -> Vec<String> {
     let clusters = place.api::<DorisCluster>();
     let (before, outdated, first) = (faults.log().len(), faults.outdated().len(), clusters.get(NAME).await);
     sleep(QUIET).await;
@@ -153,6 +153,10 @@ async fn quiet(place: &Place<'_>, faults: &Faults) -> Vec<String> {
         if let Some(index) = changes.iter().position(|step| *step == refused) {
             changes.remove(index);
         }
+    }
+    let unanswered = plan.filter(|plan| matches!(plan.trouble, Trouble::Call(Fault::LoseAnswer | Fault::Late))).map(|plan| &plan.step.what);
+    if let Some(index) = changes.iter().position(|step| Some(step) == unanswered) {
+        changes.remove(index);
     }
     let mut broken: Vec<String> = changes.into_iter().map(|step| format!("quiet: {step} in a ready cluster")).collect();
     match clusters.get(NAME).await {
