@@ -49,7 +49,8 @@ fn every_combination_of_controllers_and_scopes_renders_alike_in_both() {
                 let sees_namespaces = three.of_kind("ClusterRole").any(|role| role["rules"].to_string().contains("namespaces"));
                 assert_eq!(sees_namespaces, scope.starts_with("where the labels say") && chosen > 0, "{scope}");
                 for name in controllers.iter().enumerate().filter(|(index, _)| is_chosen(*index)).map(|(_, name)| name) {
-                    let is_bound = three.0.contains_key(&format!("ClusterRoleBinding {RELEASE}-{name}"));
+                    let is_meant = |binding: &Value| binding["metadata"]["name"] == format!("{RELEASE}-{name}");
+                    let is_bound = three.of_kind("ClusterRoleBinding").any(is_meant);
                     assert_eq!(is_bound, !is_listed && !scope.ends_with("a team binds"), "{scope}");
                 }
             }
