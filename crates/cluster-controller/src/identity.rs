@@ -121,6 +121,11 @@ impl Identity {
         self.frontends.values().filter(|frontend| frontend.role == "FOLLOWER").count()
     }
 
+    /// Notes that Doris has no frontend of this name at this host any more.
+    pub fn note_left(&mut self, host: &str, name: &str) {
+        self.left.entry(host.to_owned()).or_default().insert(name.to_owned());
+    }
+
     /// Password that root is to have: the user's, or the generated one.
     pub fn root_wanted<'a>(&'a self, of_user: Option<&'a Password>) -> &'a Password {
         of_user.unwrap_or(&self.accounts.root_generated)

@@ -82,6 +82,25 @@ struct Memory {
 /// Half of a SHA-256: no two objects of one process ever share it.
 type Hash = [u8; 16];
 
+impl Memory {
+    /// Of an object as the server has it now. `whose` tells with what it goes.
+    fn of<K: Child>(whose: &K, live: &K, (sent, answered): (Hash, Hash), overridden: &[String], at: Instant) -> Self {
+        Self {
+            of: name_hash(&owner_of(whose)),
+            sent,
+            answered,
+            uid: live.uid().map(Into::into),
+            resource_version: live.resource_version().map(Into::into),
+            overridden: overridden.into(),
+            at,
+        }
+    }
+
+    fn is_about<K: Child>(&self, object: &K) -> bool {
+        self.uid.as_deref() == object.meta().uid.as_deref()
+    }
+}
+
 /// Applies as one field manager and remembers what it applied.
 pub struct Applier {
     client: Client,
@@ -129,15 +148,7 @@ impl Applier {
         let answer = self.api::<K>(desired).patch(&desired.name_any(), &self.params(true), &Patch::Apply(&request)).await?;
         let answered = to_value(&answer)?;
         let overridden = compare::overridden(&body, &answered);
-        let memory = Memory {
-            of: name_hash(&owner_of(desired)),
-            sent,
-            answered: hash_of_live(&answered),
-            uid: answer.uid().map(Into::into),
-            resource_version: answer.resource_version().map(Into::into),
-            overridden: overridden.clone().into(),
-            at: self.clock.instant(),
-        };
+        let memory = Memory::of(desired, &answer, (sent, hash_of_live(&answered)), &overridden, self.clock.instant());
         self.lock().insert(key, memory);
         Ok(Applied { object: answer, sent: true, overridden })
     }
@@ -193,7 +204,7 @@ impl Applier {
         if let Some(is_ours) = covers(object.meta()) {
             return Ok(is_ours);
         }
-        if let Some(memory) = self.lock().get(key).filter(|memory| memory.uid.as_deref() == object.meta().uid.as_deref()) {
+        if let Some(memory) = self.lock().get(key).filter(|memory| memory.is_about(object)) {
             return Ok(memory.sent == sent);
         }
         // Whoever watches a kind may list it; getting one would be a right of its own.
@@ -220,7 +231,7 @@ impl Applier {
         match remembered {
             Some(memory) if memory.sent != sent => Ok(None),
             Some(memory) => {
-                let is_as_answered = memory.uid.as_deref() == cached.meta().uid.as_deref() && memory.answered == answered;
+                let is_as_answered = memory.is_about(cached) && memory.answered == answered;
                 let same = is_as_answered || self.is_behind(&memory, cached);
                 Ok(same.then(|| Applied { object: cached.clone(), sent: false, overridden: memory.overridden.into_vec() }))
             }
@@ -231,15 +242,7 @@ impl Applier {
                 if !is_ours || !compare::overridden(body, &live).is_empty() {
                     return Ok(None);
                 }
-                let memory = Memory {
-                    of: name_hash(&owner_of(cached)),
-                    sent,
-                    answered,
-                    uid: cached.uid().map(Into::into),
-                    resource_version: cached.resource_version().map(Into::into),
-                    overridden: Box::default(),
-                    at: self.clock.instant(),
-                };
+                let memory = Memory::of(cached, cached, (sent, answered), &[], self.clock.instant());
                 self.lock().insert(*key, memory);
                 Ok(Some(Applied { object: cached.clone(), sent: false, overridden: Vec::new() }))
             }
@@ -253,7 +256,7 @@ impl Applier {
     }
 
     fn is_behind<K: Child>(&self, memory: &Memory, cached: &K) -> bool {
-        memory.uid.as_deref() == cached.meta().uid.as_deref()
+        memory.is_about(cached)
             && !at_least(cached.resource_version().as_deref(), memory.resource_version.as_deref())
             && self.clock.instant().duration_since(memory.at) <= CACHE_PATIENCE
     }
@@ -274,15 +277,7 @@ impl Applier {
 
 /// What is remembered of a status that the server has in this version.
 fn remembered_status<K: Child>(object: &K, sent: Hash, answer: &K, at: Instant) -> Memory {
-    Memory {
-        of: name_hash(&owner_of(object)),
-        sent,
-        answered: Hash::default(),
-        uid: answer.uid().map(Into::into),
-        resource_version: answer.resource_version().map(Into::into),
-        overridden: Box::default(),
-        at,
-    }
+    Memory::of(object, answer, (sent, Hash::default()), &[], at)
 }
 
 /// Names an object for people, logs and memory: `Kind namespace/name`.
@@ -345,8 +340,7 @@ fn name_hash(name: &str) -> Hash {
 }
 
 fn half(whole: &[u8; 32]) -> Hash {
-    let (first, _) = whole.split_at(size_of::<Hash>());
-    first.try_into().expect("the first half of 32 bytes is 16 bytes")
+    *whole.first_chunk().expect("32 bytes begin with 16")
 }
 
 /// The hash of a live object without what changes all the time.

@@ -135,7 +135,7 @@ impl Round<'_> {
         identity.backends = hosts(Component::Be).map(|host| (host, String::new())).collect();
         for (component, ordinal, name) in claims.iter().filter_map(|claim| claim.left.clone()) {
             if component.process() == Process::Fe {
-                identity.left.entry(self.host(component, ordinal)).or_default().insert(name);
+                identity.note_left(&self.host(component, ordinal), &name);
             }
         }
         identity

@@ -307,7 +307,9 @@ impl Round<'_> {
             .map(|row| (row.host.clone(), KnownFrontend { name: row.name.clone(), role: role_name(row.role).to_owned() }))
             .collect();
         let backends = doris.backends.iter().filter(|row| row.alive && row.status.last_report().is_some());
-        next.left.extend(self.left_the_group(&stored.identity, doris));
+        for (host, known) in self.left_the_group(&stored.identity, doris) {
+            next.note_left(host, &known.name);
+        }
         // What is on its volume now is of this registration.
         next.left.retain(|host, _| !frontends.contains_key(host));
         let left = next.left.iter().any(|(host, names)| stored.identity.left.get(host) != Some(names));
@@ -342,18 +344,12 @@ impl Round<'_> {
 
     /// Members on record that the master's list has not any more under their names, whoever dropped them. Their pods stay, so a start
     /// may come at any moment.
-    fn left_the_group(&self, identity: &Identity, doris: &Doris) -> BTreeMap<String, BTreeSet<String>> {
+    fn left_the_group<'a>(&'a self, identity: &'a Identity, doris: &'a Doris) -> impl Iterator<Item = (&'a String, &'a KnownFrontend)> {
         let is_listed = |host: &str, name: &str| doris.frontends.iter().any(|row| row.host == host && row.name == name);
-        let gone = identity
+        identity
             .frontends
             .iter()
-            .filter(|(host, known)| !known.name.is_empty() && self.is_asked_for(host) && !is_listed(host, &known.name));
-        let with_earlier = |(host, known): (&String, &KnownFrontend)| {
-            let mut names = identity.left.get(host).cloned().unwrap_or_default();
-            names.insert(known.name.clone());
-            (host.clone(), names)
-        };
-        gone.map(with_earlier).collect()
+            .filter(move |(host, known)| !known.name.is_empty() && self.is_asked_for(host) && !is_listed(host, &known.name))
     }
 
     /// Backends that are alive and have never reported what is on their disks.

@@ -297,9 +297,8 @@ impl Round<'_> {
         let mut next = act.stored.identity.clone();
         for leaver in act.leavers.iter().filter(|leaver| hosts.contains(&leaver.host)) {
             let on_record = next.frontends.get(&leaver.host).map(|known| known.name.clone()).filter(|name| !name.is_empty());
-            let names: Vec<String> = on_record.into_iter().chain(leaver.left_as.clone()).collect();
-            if !names.is_empty() {
-                next.left.entry(leaver.host.clone()).or_default().extend(names);
+            for name in on_record.iter().chain(&leaver.left_as) {
+                next.note_left(&leaver.host, name);
             }
         }
         next.frontends.retain(|host, _| !hosts.contains(host));
