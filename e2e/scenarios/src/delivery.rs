@@ -3,10 +3,12 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a stand for tests tells of a failure by panicking")]
 
+mod definitions;
 mod objects;
 mod stand;
 mod tool;
 
+pub use definitions::foreign_definitions;
 pub use objects::{Objects, difference};
 pub use stand::{CONTROLLER_IMAGE, Stand};
 pub use tool::{Command, Refused};

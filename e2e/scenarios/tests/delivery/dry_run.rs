@@ -9,7 +9,7 @@ use scenarios::delivery::{Command, Objects, root};
 use scenarios::docs;
 use serde_json::{Value, json};
 
-use crate::harness::{CLUSTER, able_chart, run};
+use crate::harness::{CLUSTER, able_chart, foreign_kinds, run};
 
 /// A namespace that takes no pod which the strictest standard forbids.
 const NAMESPACE: &str = "dry-run";
@@ -20,16 +20,19 @@ fn a_real_server_takes_every_manifest_and_every_example() {
         let minor = minor(stand.control_plane.version());
         let folder = stand.directory().join(NAMESPACE);
         std::fs::create_dir_all(&folder).expect("a folder");
+        let bare = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+        let mut restricted = bare(NAMESPACE);
+        restricted["metadata"]["labels"] = json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm", "namespace": "argocd"}});
         let namespaces = json!({"apiVersion": "v1", "kind": "List", "items": [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dry-run-watched"}},
+            restricted, bare("dry-run-watched"), bare("argocd"), bare("flux-system"), settings,
         ]});
         let write = |name: &str, text: &str| {
             let file = folder.join(name);
             std::fs::write(&file, text).expect("written");
             file.display().to_string()
         };
-        kubectl.run(&["apply", "-f", &write("namespaces.json", &namespaces.to_string())]).await.expect("namespaces");
+        kubectl.run(&["apply", "--server-side", "-f", &write("namespaces.json", &namespaces.to_string())]).await.expect("namespaces");
         let version = format!("1.{minor}");
         let render = async |values: &str| {
             let call = ["template", "dry", &able_chart(), "-n", NAMESPACE, "--kube-version", &version, "--set", values];
@@ -61,7 +64,14 @@ fn a_real_server_takes_every_manifest_and_every_example() {
                 tried += dry_run(&kubectl, &write(&format!("pod-{index}.json"), &pod_of(deployment).to_string())).await;
             }
         }
-        let everything = write("everything.json", &everything().to_string());
+        let foreign = foreign_kinds();
+        for definition in foreign.iter().flatten() {
+            kubectl.run(&["create", "-f", &definition.display().to_string()]).await.expect("created");
+        }
+        if foreign.is_some() {
+            kubectl.run(&["wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"]).await.expect("served");
+        }
+        let everything = write("everything.json", &everything(foreign.is_some()).to_string());
         let call = ["template", "dry", &able_chart(), "-n", NAMESPACE, "--kube-version", &version, "--values", &everything];
         let rendered = helms.four.run(&call).await.expect("rendered");
         tried += dry_run(&kubectl, &write("operator-everything.yaml", &rendered)).await;
@@ -69,12 +79,19 @@ fn a_real_server_takes_every_manifest_and_every_example() {
         let cluster = helms.four.run(&["template", "demo", CLUSTER, "-n", NAMESPACE, "--set", least]).await.expect("rendered");
         tried += dry_run(&kubectl, &write("cluster.yaml", &cluster)).await;
         let files = |folder: &str| std::fs::read_dir(root().join(folder)).expect("examples");
-        let examples = files("deploy/examples").chain(files("deploy/gitops/argocd/production"));
-        let mut examples: Vec<_> = examples.map(|file| file.expect("a file").path().display().to_string()).collect();
+        let mut folders = vec!["deploy/examples", "deploy/gitops/argocd/production"];
+        if foreign.is_some() {
+            folders.extend(["deploy/gitops/argocd", "deploy/gitops/argocd/apps", "deploy/gitops/flux"]);
+        }
+        let mut examples: Vec<_> = folders.into_iter().flat_map(files).map(|file| file.expect("a file").path()).collect();
+        examples.retain(|file| file.is_file());
         examples.sort();
         for example in examples {
-            tried += dry_run(&kubectl, &example).await;
+            tried += dry_run(&kubectl, &example.display().to_string()).await;
         }
+        let patch = "deploy/gitops/argocd/argocd-cm.yaml";
+        let call = ["-n", "argocd", "patch", "configmap", "argocd-cm", "--type=merge", "--dry-run=server", "--patch-file", patch];
+        kubectl.run_without_warning(&call).await.expect("patched");
         for block in docs::all() {
             let object = match block.kind {
                 docs::Kind::Objects => block.text.clone(),
@@ -86,6 +103,9 @@ fn a_real_server_takes_every_manifest_and_every_example() {
         }
         // Whoever installs next finds nothing.
         kubectl.run(&["delete", "-f", &definitions, "--timeout=120s"]).await.expect("deleted");
+        for definition in foreign.iter().flatten() {
+            kubectl.run(&["delete", "-f", &definition.display().to_string(), "--wait=false"]).await.expect("deleted");
+        }
         println!("1.{minor} takes {tried} objects");
         assert!(tried > 50, "{tried}");
     });
@@ -96,7 +116,7 @@ async fn dry_run(kubectl: &Command, file: &str) -> usize {
     let call =
         ["apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict", "-n", NAMESPACE, "-o", "name", "-f", file];
     // Objects that name a namespace of their own keep it.
-    let call: Vec<&str> = if file.contains("operator-") {
+    let call: Vec<&str> = if file.contains("operator-") || file.contains("gitops") && !file.contains("production/") {
         call.iter().copied().filter(|word| !["-n", NAMESPACE].contains(word)).collect()
     } else {
         call.to_vec()
@@ -120,8 +140,8 @@ fn minor(version: &str) -> u32 {
     version.split('.').nth(1).and_then(|minor| minor.parse().ok()).expect("a version")
 }
 
-/// A value of one's own wherever the chart has one, but those that need another operator.
-fn everything() -> Value {
+/// A value of one's own wherever the chart has one; with those that need the Prometheus operator where its kinds are known.
+fn everything(has_monitors: bool) -> Value {
     let selector = json!({"matchLabels": {"a": "b"}});
     json!({
         "global": {
@@ -153,6 +173,7 @@ fn everything() -> Value {
             "priorityClassName": "high",
             "podSecurityContext": {"fsGroup": 1000, "runAsUser": 1000},
             "serviceAccount": {"name": "account", "annotations": {"example.com/role": "x"}},
+            "serviceMonitor": {"enabled": has_monitors, "interval": "15s", "labels": {"team": "ops"}},
             "networkPolicy": {"metricsFrom": [{"namespaceSelector": selector}, {"podSelector": selector}]},
             "terminationGracePeriodSeconds": 90,
             "annotations": {"a": "b"},

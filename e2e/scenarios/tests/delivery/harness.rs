@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
 use scenarios::control_plane::{DEFAULT_VERSION, Tool};
-use scenarios::delivery::{Command, Objects, Stand, controllers, root};
+use scenarios::delivery::{Command, Objects, Stand, controllers, foreign_definitions, root};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -53,6 +53,18 @@ pub fn helms(kubeconfig: &Path) -> Option<Helms> {
 /// The Lua that Argo CD has, if it can be had here.
 pub fn lua() -> Option<PathBuf> {
     provide(Tool::Lua)
+}
+
+/// Files with the definitions of other projects' kinds; `None`, and a line that says why, on a machine that can't have them. CI can.
+pub fn foreign_kinds() -> Option<Vec<PathBuf>> {
+    match foreign_definitions() {
+        Ok(files) => Some(files),
+        Err(reason) if std::env::var_os("CI").is_none() => {
+            eprintln!("kinds of Argo CD, Flux and the Prometheus operator are not tried: {reason}");
+            None
+        }
+        Err(reason) => panic!("{reason}"),
+    }
 }
 
 /// kubectl without a server.
