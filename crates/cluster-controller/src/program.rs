@@ -8,7 +8,7 @@ use controller_kit::args::ControllerArgs;
 use controller_kit::clock::{Clock, SystemClock};
 use controller_kit::discovery::ServerAbilities;
 use controller_kit::leadership::{Closed, WriteGate};
-use controller_kit::lease::{LeaderElector, Shards};
+use controller_kit::lease::{Claim, LeaderElector, ShardWork, Shards};
 use controller_kit::metrics::Metrics;
 use controller_kit::{scope, server, shutdown, telemetry, writes};
 use doris_client::{Deadlines, Transport, WireTransport};
@@ -41,7 +41,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
     shutdown::on_signals(stop.clone()).context("no signal can be waited for")?;
     let client = shared.client().await.context("no way to the API server")?;
     let transport = Arc::new(WireTransport::new(Deadlines::default()).context("no client for Doris")?);
-    serve(client, transport, arguments, stop).await
+    Box::pin(serve(client, transport, arguments, stop)).await
 }
 
 /// Runs with a given way to Kubernetes and to Doris until it is told to stop or leadership is lost.
@@ -66,10 +66,17 @@ pub async fn serve(client: Client, transport: Arc<dyn Transport>, arguments: Arg
     tracing::info!(%address, kubernetes = format!("{}.{}", abilities.version.0, abilities.version.1), "started");
 
     let installation = shared.installation.clone().filter(|name| !name.is_empty());
+    let claim = shared.claim(NAME, &reach).map(|claim| Claim::new(ctx.client.clone(), &claim, ctx.clock.clone(), metrics));
     let settings = Settings { reach, installation, concurrency: shared.concurrency, round_limit: shared.reconcile_limit(), seed: start };
-    match posts {
-        Posts::Leader(elector) => lead(*elector, ctx, settings, stop).await,
-        Posts::Shards(shards) => share(&shards, &ctx, settings, stop).await,
+    let work = async {
+        match posts {
+            Posts::Leader(elector) => Box::pin(lead(*elector, claim.as_ref(), ctx, settings, stop)).await,
+            Posts::Shards(shards) => Box::pin(share(&shards, claim.as_ref(), &ctx, settings, stop)).await,
+        }
+    };
+    tokio::select! {
+        outcome = work => outcome,
+        () = lost(claim.as_ref()) => Err(anyhow::anyhow!("another installation looks after all namespaces and may be writing already")),
     }
 }
 
@@ -99,14 +106,52 @@ impl Posts {
     }
 }
 
+/// Ends when a claim was lost to another installation; never without one.
+async fn lost(claim: Option<&Claim>) {
+    match claim {
+        Some(claim) => claim.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The crew of an installation that may have to wait for another one.
+pub struct Claimed<'a> {
+    /// What works on the shards.
+    pub crew: &'a Crew,
+    /// What has to be ours before it may.
+    pub claim: Option<&'a Claim>,
+}
+
+impl ShardWork for Claimed<'_> {
+    async fn begin(&self, shard: usize) {
+        if let Some(claim) = self.claim {
+            claim.acquire().await;
+        }
+        self.crew.begin(shard).await;
+    }
+
+    async fn end(&self, shard: usize) {
+        self.crew.end(shard).await;
+    }
+}
+
 /// Works on everything as long as the one Lease is held.
-async fn lead(elector: LeaderElector, ctx: Arc<Context>, settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+async fn lead(
+    elector: LeaderElector,
+    claim: Option<&Claim>,
+    ctx: Arc<Context>,
+    settings: Settings,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let leadership = elector.leadership();
     let elected = CancellationToken::new();
     let election = tokio::spawn(elector.run(elected.clone()));
     let lost = leadership.lost();
     let turn = async {
         leadership.acquired().await;
+        if let Some(claim) = claim {
+            claim.acquire().await;
+        }
         tracing::info!("leading");
     };
     let outcome = tokio::select! {
@@ -120,11 +165,18 @@ async fn lead(elector: LeaderElector, ctx: Arc<Context>, settings: Settings, sto
 }
 
 /// Works on the shards whose Leases are held.
-async fn share(shards: &Shards, ctx: &Arc<Context>, settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+async fn share(
+    shards: &Shards,
+    claim: Option<&Claim>,
+    ctx: &Arc<Context>,
+    settings: Settings,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     let gates = shards.leaderships().into_iter().map(|leadership| Arc::new(leadership) as Arc<dyn WriteGate>).collect();
     let crew = Arc::new(Crew::divided(ctx, gates));
     let elected = CancellationToken::new();
-    let elections = shards.run(elected.clone(), crew.as_ref());
+    let work = Claimed { crew: &crew, claim };
+    let elections = shards.run(elected.clone(), &work);
     let mut elections = std::pin::pin!(elections);
     tokio::select! {
         () = controller::run(crew.clone(), settings, async {}, stop) => {}

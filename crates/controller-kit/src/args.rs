@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use kube::{Client, Config};
 
-use crate::lease::{ElectionSettings, SHARDS, lease_of};
-use crate::scope::{Reach, ScopeError};
+use crate::lease::{ClaimSettings, ElectionSettings, SHARDS, lease_of};
+use crate::scope::{Reach, Scope, ScopeError};
 
 /// Form of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -107,6 +107,11 @@ impl ControllerArgs {
         ElectionSettings { rivals: (0..SHARDS).map(|shard| lease_of(&settings.name, shard)).collect(), ..settings }
     }
 
+    /// The claim on all namespaces, for an installation that looks after all of them: others of the same name wait for it.
+    pub fn claim(&self, controller: &str, reach: &Reach) -> Option<ClaimSettings> {
+        (*reach.scope() == Scope::All).then(|| ClaimSettings::new(controller, self.installation.as_deref(), self.election(controller, 0)))
+    }
+
     /// The name of this process in Leases.
     pub fn identity(&self, controller: &str, start: u64) -> String {
         let pod = self.identity.clone().unwrap_or_else(|| controller.to_owned());
@@ -154,6 +159,22 @@ mod tests {
         assert_eq!(cli.args.reconcile_limit(), Duration::from_secs(120));
         let election = cli.args.election("cluster-controller", 255);
         assert_eq!((election.name.as_str(), election.identity.as_str()), ("doris-operator.dev-cluster-controller", "pod-1-ff"));
+    }
+
+    #[test]
+    fn only_who_looks_after_all_namespaces_claims_them() {
+        let claim = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["x", "--leader-namespace", "ops"], arguments].concat()).expect("arguments");
+            cli.args.claim("cluster-controller", &cli.args.reach().expect("a reach"))
+        };
+        let plain = claim(&["--denied-namespaces", "a"]).expect("a claim");
+        assert_eq!((plain.namespace.as_str(), plain.name.as_str()), ("default", "doris-operator.dev-cluster-controller-everywhere"));
+        assert_eq!(plain.leader, ("ops".to_owned(), "doris-operator.dev-cluster-controller".to_owned()));
+        assert_eq!(claim(&["--installation", ""]), Some(plain));
+        let green = claim(&["--installation", "green"]).expect("a claim");
+        assert_eq!(green.name, "doris-operator.dev-cluster-controller-everywhere-green");
+        assert_eq!(claim(&["--namespaces", "a"]), None);
+        assert_eq!(claim(&["--namespace-selector", "a"]), None);
     }
 
     #[test]

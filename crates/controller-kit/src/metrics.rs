@@ -42,6 +42,7 @@ pub struct Metrics {
     writes: Family<ByWrite, Counter>,
     events_lost: Counter,
     leader: Gauge,
+    waits_for_installation: Gauge,
 }
 
 impl Metrics {
@@ -55,6 +56,7 @@ impl Metrics {
         let writes = Family::<ByWrite, Counter>::default();
         let events_lost = Counter::default();
         let leader = Gauge::default();
+        let waits_for_installation = Gauge::default();
         registry.register_with_unit("reconcile_duration", "Time that a reconcile took", Unit::Seconds, reconciles.clone());
         registry.register("reconcile_errors", "Reconciles that failed, by reason", errors.clone());
         registry.register("watch_errors", "Failures of watches", watch_errors.clone());
@@ -62,7 +64,22 @@ impl Metrics {
         registry.register("writes", "Requests sent that may change an object, by resource and verb", writes.clone());
         registry.register("events_lost", "Events that could not be recorded", events_lost.clone());
         registry.register("leader", "1 while this process may write", leader.clone());
-        Self { registry: Mutex::new(registry), reconciles, errors, watch_errors, watches_failing, writes, events_lost, leader }
+        registry.register(
+            "waits_for_installation",
+            "1 while another installation looks after all namespaces",
+            waits_for_installation.clone(),
+        );
+        Self {
+            registry: Mutex::new(registry),
+            reconciles,
+            errors,
+            watch_errors,
+            watches_failing,
+            writes,
+            events_lost,
+            leader,
+            waits_for_installation,
+        }
     }
 
     /// Adds metrics of a controller's own.
@@ -103,6 +120,11 @@ impl Metrics {
     /// Leadership was won or lost.
     pub fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+    }
+
+    /// Another installation looks after what we are to look after, or does not any more.
+    pub fn waits_for_installation(&self, waits: bool) {
+        self.waits_for_installation.set(i64::from(waits));
     }
 
     /// All metrics as `OpenMetrics` text.

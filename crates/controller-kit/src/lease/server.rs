@@ -14,6 +14,8 @@ pub(super) struct State {
     pub(super) writes: usize,
     /// Requests are never answered.
     pub(super) silent: bool,
+    /// What happens just after the next write of a Lease: its name, and whose holder is another from then on.
+    pub(super) then: Option<(&'static str, (&'static str, &'static str))>,
     version: u64,
 }
 
@@ -85,6 +87,12 @@ impl State {
         self.writes += 1;
         lease["metadata"]["resourceVersion"] = json!(self.version.to_string());
         self.leases.insert(name.to_owned(), lease.clone());
+        if let Some((_, (other, holder))) = self.then.take_if(|(awaited, _)| *awaited == name) {
+            self.version += 1;
+            let other = self.leases.get_mut(other).expect("the lease");
+            other["spec"]["holderIdentity"] = json!(holder);
+            other["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        }
         (200, lease)
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use cluster_controller::context::{Context, Parts};
 use cluster_controller::controller::{Crew, Settings, run, run_undivided};
+use cluster_controller::program::{Claimed, NAME};
 use controller_kit::clock::{Clock, SteppedClock};
 use controller_kit::discovery::ServerAbilities;
 use controller_kit::leadership::{Ungated, WriteGate};
-use controller_kit::lease::{ElectionSettings, LeaderElector, Shards};
+use controller_kit::lease::{Claim, ClaimSettings, ElectionSettings, LeaderElector, Shards};
 use controller_kit::metrics::Metrics;
-use controller_kit::scope::Reach;
+use controller_kit::scope::{Reach, Scope};
 use doris_sim::World;
 use http::Request;
 use http::header::CONTENT_LENGTH;
@@ -54,6 +55,8 @@ pub struct ControllerOptions {
     pub instance: u64,
     /// Whether it waits for the leader Lease.
     pub elected: bool,
+    /// Namespace of its Leases.
+    pub leader_namespace: String,
     /// Whether it shares the clusters with others of its kind instead, by shards.
     pub sharded: bool,
     /// Namespaces that it works in.
@@ -74,6 +77,7 @@ impl Default for ControllerOptions {
             admission: None,
             instance: 0,
             elected: false,
+            leader_namespace: "default".to_owned(),
             sharded: false,
             reach,
             installation,
@@ -166,26 +170,22 @@ fn controller(client: Client, home: &Home, name: &str, life: u64) -> impl Future
     let clock = SteppedClock::starting_at(now);
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let election = ElectionSettings {
-        namespace: "default".into(),
+        namespace: home.options.leader_namespace.clone(),
         name: LEASE.into(),
         identity: name.to_owned(),
         duration: LEASE_DURATION,
         rivals: Vec::new(),
     };
+    let claim = ClaimSettings::new(NAME, home.options.installation.as_deref(), election.clone());
     let shards = home.options.sharded.then(|| Shards::new(client.clone(), election.clone(), clock.clone()));
     let elector = home.options.elected.then(|| LeaderElector::new(&client, election, clock.clone()));
     let gate: Arc<dyn WriteGate> = match &elector {
         Some(elector) => Arc::new(elector.leadership()),
         None => Arc::new(Ungated),
     };
-    let parts = Parts {
-        client,
-        transport: Arc::new(transport),
-        clock,
-        gate,
-        metrics: Arc::new(Metrics::new("doris_operator")),
-        instance: name.to_owned(),
-    };
+    let metrics = Arc::new(Metrics::new("doris_operator"));
+    let claim = (*home.options.reach.scope() == Scope::All).then(|| Claim::new(client.clone(), &claim, clock.clone(), metrics.clone()));
+    let parts = Parts { client, transport: Arc::new(transport), clock, gate, metrics, instance: name.to_owned() };
     let groups = if home.minor >= 21 { vec!["policy/v1", "events.k8s.io/v1"] } else { vec!["policy/v1beta1"] };
     let abilities = ServerAbilities::new((1, home.minor), groups.into_iter().map(str::to_owned));
     // Each life has its own randomness, or a new process would invent the ids of the former one.
@@ -199,16 +199,23 @@ fn controller(client: Client, home: &Home, name: &str, life: u64) -> impl Future
         if let Some(shards) = shards {
             let gates = shards.leaderships().into_iter().map(|leadership| Arc::new(leadership) as Arc<dyn WriteGate>).collect();
             let crew = Arc::new(Crew::divided(&ctx, gates));
+            let work = Claimed { crew: &crew, claim: claim.as_ref() };
             tokio::select! {
                 () = run(crew.clone(), settings, async {}, never.clone()) => {}
-                _ = shards.run(never, crew.as_ref()) => {}
+                _ = shards.run(never, &work) => {}
             }
             return;
         }
         let Some(elector) = elector else { return run_undivided(ctx, settings, async {}, never).await };
         let leadership = elector.leadership();
+        let turn = async {
+            leadership.acquired().await;
+            if let Some(claim) = &claim {
+                claim.acquire().await;
+            }
+        };
         tokio::select! {
-            () = run_undivided(ctx, settings, leadership.acquired(), never.clone()) => {}
+            () = run_undivided(ctx, settings, turn, never.clone()) => {}
             () = elector.run(never) => {}
             () = leadership.lost() => {}
         }
