@@ -15,9 +15,13 @@ mod health;
 mod install;
 #[path = "delivery/kustomize.rs"]
 mod kustomize;
+#[path = "delivery/modes.rs"]
+mod modes;
 #[path = "delivery/refused.rs"]
 mod refused;
 #[path = "delivery/render.rs"]
 mod render;
 #[path = "delivery/simulated.rs"]
 mod simulated;
+#[path = "delivery/world.rs"]
+mod world;

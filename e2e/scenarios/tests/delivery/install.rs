@@ -1,30 +1,26 @@
 //! Installed, upgraded, rolled back and uninstalled, by Helm 4, by Helm 3 and by `kubectl apply -k`, one after the other over one
 //! cluster: it comes up by the controller in the installed Deployment's pods, and goes on through all the rest.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
-use doris_api::DorisCluster;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams};
 use kube::{Client, ResourceExt as _};
-use scenarios::delivery::{Command, Stand, root};
-use scenarios::demo::progress::{is_ready, why_not_ready};
+use scenarios::delivery::{Command, root};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::harness::{CLUSTER, OPERATOR, RELEASE, copy, run};
+use crate::world::{World, namespace};
 
 /// Where the cluster is.
 const TEAM: &str = "team-a";
 const CLUSTER_NAME: &str = "demo";
-/// Generous: a machine that builds something beside it is slow, and nothing here is a measurement.
-const PATIENCE: Duration = Duration::from_mins(5);
-const PAUSE: Duration = Duration::from_millis(200);
+/// Where another release is, for a while.
+const SECOND: &str = "second";
 /// A sentence of a definition, and what an older chart had for it.
 const SENTENCE: (&str, &str) = ("SQL that is run in an Apache Doris cluster once it is ready", "SQL that is run once");
 /// What a Secret may hold; a release is kept in one.
@@ -33,9 +29,9 @@ const SECRET_LIMIT: usize = 1024 * 1024;
 #[test]
 fn installed_upgraded_rolled_back_and_uninstalled_while_a_cluster_lives() {
     run(async |stand, helms, kubectl| {
-        let world = World { stand, kubectl, judged: Cell::new(0) };
-        namespace(&stand.client, RELEASE).await;
-        namespace(&stand.client, TEAM).await;
+        let world = World::new(stand, kubectl);
+        secured(&stand.client, RELEASE).await;
+        secured(&stand.client, TEAM).await;
         let old = stand.directory().join("old-chart");
         older_chart(&old);
         let old = old.display().to_string();
@@ -44,9 +40,10 @@ fn installed_upgraded_rolled_back_and_uninstalled_while_a_cluster_lives() {
         let began = Instant::now();
         let four = Release { world: &world, helm: &helms.four, name: RELEASE, values: "global.log.format=text" };
         four.install(&old, &[]).await;
-        world.controllers_run("doris-operator-cluster-controller").await;
+        world.controllers_run(RELEASE, "doris-operator-cluster-controller").await;
         world.tenants_get_our_kinds().await;
         four.cluster().await;
+        world.a_second_one_waits(&helms.four).await;
         let members = world.members().await;
         four.through_its_life().await;
         assert_eq!(world.members().await, members, "no member was made anew");
@@ -60,7 +57,7 @@ fn installed_upgraded_rolled_back_and_uninstalled_while_a_cluster_lives() {
         let refused = three.try_install(OPERATOR, &[]).await.expect_err("somebody else's definitions are not taken over unasked");
         assert!(refused.contains("invalid ownership metadata"), "{refused}");
         three.install(&old, &["--take-ownership"]).await;
-        world.controllers_run("ops-doris-operator-cluster-controller").await;
+        world.controllers_run(RELEASE, "ops-doris-operator-cluster-controller").await;
         three.through_its_life().await;
         world.nobody_looked_elsewhere();
         assert_eq!(world.members().await, members, "no member was made anew");
@@ -78,10 +75,10 @@ fn installed_upgraded_rolled_back_and_uninstalled_while_a_cluster_lives() {
         if !is_old {
             world.definition_is(SENTENCE.0).await;
         }
-        world.controllers_run("doris-operator-cluster-controller").await;
+        world.controllers_run(RELEASE, "doris-operator-cluster-controller").await;
         world.a_change_is_carried_out("2004").await;
         world.kubectl.run(&apply).await.expect("applied once more");
-        world.nothing_was_denied();
+        world.nothing_was_denied(RELEASE);
         println!("kubectl: {} s", began.elapsed().as_secs());
 
         // Helm 4, over what kubectl installed and changes by hand.
@@ -96,8 +93,10 @@ fn installed_upgraded_rolled_back_and_uninstalled_while_a_cluster_lives() {
         let refused = helms.four.run(&upgrade).await.expect_err("somebody else's number is not overwritten unasked");
         assert!(refused.said.contains("conflict") && refused.said.contains(".spec.replicas"), "{refused}");
         four.call(&["upgrade", RELEASE, OPERATOR, "--set", four.values, "--wait", "--force-conflicts"]).await;
-        world.controllers_run("doris-operator-cluster-controller").await;
+        world.controllers_run(RELEASE, "doris-operator-cluster-controller").await;
         println!("Helm 4 after kubectl: {} s", began.elapsed().as_secs());
+        four.call(&["uninstall", RELEASE, "--wait"]).await;
+        world.no_definitions().await;
     });
 }
 
@@ -111,64 +110,31 @@ fn older_chart(folder: &Path) {
 }
 
 /// A namespace; that of the operator takes no pod that the strictest standard forbids.
-async fn namespace(client: &Client, name: &str) {
+async fn secured(client: &Client, name: &str) {
     let level = if name == TEAM { "baseline" } else { "restricted" };
-    let namespace = json!({"metadata": {"name": name, "labels": {"pod-security.kubernetes.io/enforce": level}}});
-    let namespace: Namespace = serde_json::from_value(namespace).expect("a namespace");
-    Api::all(client.clone()).create(&PostParams::default(), &namespace).await.expect("created");
-}
-
-struct World {
-    stand: &'static Stand,
-    kubectl: Command,
-    /// How much of the audit log has been looked at.
-    judged: Cell<usize>,
+    namespace(client, name, json!({"pod-security.kubernetes.io/enforce": level})).await;
 }
 
 impl World {
-    fn api<K>(&self, namespace: &str) -> Api<K>
-    where
-        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
-    {
-        Api::namespaced(self.stand.client.clone(), namespace)
+    async fn team_is_ready(&self) {
+        self.ready(TEAM, CLUSTER_NAME).await;
     }
 
-    /// Waits until something holds; what it says when it does not is told at the end, with the controllers' own words.
-    async fn until(&self, what: &str, holds: impl AsyncFn() -> Result<(), String>) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let Err(why) = holds().await else { return };
-            assert!(Instant::now() < end, "{what}: not within {PATIENCE:?}: {why}\n{}", self.stand.logs());
-            sleep(PAUSE).await;
+    /// Another release that is to look after everything says that it waits, and does.
+    async fn a_second_one_waits(&self, helm: &Command) {
+        secured(&self.stand.client, SECOND).await;
+        let values = "crds.enabled=false,userRoles.enabled=false,cluster-controller.replicas=1";
+        let said = self.call(helm, &["install", SECOND, OPERATOR, "-n", SECOND, "--wait", "--timeout", "5m", "--set", values]).await;
+        assert!(said.contains(&format!("the installation in {RELEASE} looked after every namespace")), "{said}");
+        self.a_change_is_carried_out("2001").await;
+        let requests = self.requests(SECOND);
+        let is_lease = |request: &Value| request["objectRef"]["resource"] == "leases" && request["objectRef"]["namespace"] == SECOND;
+        let reads = ["get", "list", "watch"];
+        for request in requests.iter().filter(|request| !reads.iter().any(|verb| request["verb"] == *verb)) {
+            assert!(is_lease(request), "{} {}", request["verb"], request["requestURI"]);
         }
-    }
-
-    /// All pods of the Deployment are ready, and one of them leads.
-    async fn controllers_run(&self, deployment: &str) {
-        self.until("the controllers run", async || {
-            let deployment: Deployment = self.api(RELEASE).get(deployment).await.map_err(|error| error.to_string())?;
-            let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
-            let status = deployment.status.unwrap_or_default();
-            let is_so = status.observed_generation == deployment.metadata.generation
-                && status.updated_replicas == wanted
-                && status.ready_replicas == wanted
-                && status.replicas == wanted;
-            if is_so { Ok(()) } else { Err(format!("{status:?}")) }
-        })
-        .await;
-    }
-
-    async fn cluster(&self) -> Option<DorisCluster> {
-        self.api(TEAM).get_opt(CLUSTER_NAME).await.expect("an answer")
-    }
-
-    async fn ready(&self) {
-        self.until("the cluster is Ready", async || match self.cluster().await {
-            Some(cluster) if is_ready(&cluster) => Ok(()),
-            Some(cluster) => Err(why_not_ready(&cluster)),
-            None => Err("there is no such cluster".to_owned()),
-        })
-        .await;
+        assert!(requests.iter().any(is_lease), "it is elected among its own");
+        self.call(helm, &["uninstall", SECOND, "-n", SECOND, "--wait"]).await;
     }
 
     /// The members' pods and their uids.
@@ -182,7 +148,7 @@ impl World {
         let patch = json!({"spec": {"fe": {"config": {"max_running_txn_num_per_db": value}}}}).to_string();
         let call = ["-n", TEAM, "patch", "dcr", CLUSTER_NAME, "--type=merge", "-p", &patch];
         self.kubectl.run(&call).await.expect("patched");
-        self.ready().await;
+        self.team_is_ready().await;
     }
 
     async fn sentence(&self) -> Value {
@@ -234,36 +200,10 @@ impl World {
         }
     }
 
-    fn audit_log(&self) -> String {
-        std::fs::read_to_string(self.stand.control_plane.audit_log_path()).expect("an audit log")
-    }
-
-    /// What was asked so far is nobody's business: processes that end after their roles were taken away are denied their last word.
-    fn judge_from_here(&self) {
-        self.judged.set(self.audit_log().len());
-    }
-
-    /// The requests since then with the tokens of the controllers' service accounts.
-    fn requests(&self) -> Vec<Value> {
-        let ours = format!("system:serviceaccount:{RELEASE}:");
-        let log = self.audit_log();
-        let entries = log[self.judged.get()..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        entries.filter(|entry| entry["user"]["username"].as_str().is_some_and(|name| name.starts_with(&ours))).collect()
-    }
-
-    /// What the controllers asked for was theirs to ask, and they did ask.
-    fn nothing_was_denied(&self) {
-        let requests = self.requests();
-        for request in &requests {
-            assert_ne!(request["responseStatus"]["code"], 403, "{} {}", request["verb"], request["requestURI"]);
-        }
-        assert!(requests.iter().any(|request| request["verb"] == "patch"), "the controller wrote with the token of its service account");
-    }
-
     /// Nothing was asked for but what is open to everybody, and objects in the team's namespace and in the controllers' own.
     fn nobody_looked_elsewhere(&self) {
         let allowed = [TEAM, RELEASE].map(|namespace| format!("/namespaces/{namespace}/"));
-        for request in self.requests() {
+        for request in self.requests(RELEASE) {
             let path = request["requestURI"].as_str().unwrap_or_default();
             let is_about_objects = request["objectRef"]["resource"].is_string();
             assert!(!is_about_objects || allowed.iter().any(|part| path.contains(part)), "{} {path}", request["verb"]);
@@ -293,10 +233,7 @@ impl Release<'_> {
     }
 
     async fn call(&self, call: &[&str]) -> String {
-        match self.helm.run(&[call, &["-n", RELEASE]].concat()).await {
-            Ok(said) => said,
-            Err(refused) => panic!("{refused}\n{}", self.world.stand.logs()),
-        }
+        self.world.call(self.helm, &[call, &["-n", RELEASE]].concat()).await
     }
 
     /// The cluster, as a release of the other chart.
@@ -306,7 +243,7 @@ impl Release<'_> {
         std::fs::write(&file, values.to_string()).expect("values");
         let file = file.display().to_string();
         self.helm.run(&["install", CLUSTER_NAME, CLUSTER, "-n", TEAM, "--values", &file]).await.expect("installed");
-        self.world.ready().await;
+        self.world.team_is_ready().await;
     }
 
     /// From an older chart, which is installed, to the present one, back, and off.
@@ -318,21 +255,24 @@ impl Release<'_> {
         let values = "cluster-controller.podAnnotations.example\\.com/round=second";
         self.call(&["upgrade", self.name, OPERATOR, "--set", self.values, "--set", values, "--wait", "--timeout", "5m"]).await;
         world.definition_is(SENTENCE.0).await;
-        world.controllers_run(&self.deployment()).await;
-        world.ready().await;
+        world.controllers_run(RELEASE, &self.deployment()).await;
+        world.team_is_ready().await;
         self.is_small_enough().await;
 
         self.call(&["rollback", self.name, "1", "--wait", "--timeout", "5m"]).await;
         world.definition_is(SENTENCE.1).await;
-        world.controllers_run(&self.deployment()).await;
-        world.ready().await;
+        world.controllers_run(RELEASE, &self.deployment()).await;
+        world.team_is_ready().await;
 
-        world.nothing_was_denied();
+        world.nothing_was_denied(RELEASE);
         self.call(&["uninstall", self.name, "--wait"]).await;
         let left = world.api::<Deployment>(RELEASE).list(&ListParams::default()).await.expect("deployments");
         assert!(left.items.is_empty(), "the controllers are gone");
         world.definition_is(SENTENCE.1).await;
-        assert!(world.cluster().await.is_some_and(|cluster| cluster.metadata.deletion_timestamp.is_none()), "the cluster is left");
+        assert!(
+            world.cluster(TEAM, CLUSTER_NAME).await.is_some_and(|cluster| cluster.metadata.deletion_timestamp.is_none()),
+            "the cluster is left"
+        );
     }
 
     fn deployment(&self) -> String {
