@@ -95,6 +95,13 @@ check "which can be forced" 'serverside-applied' bash -c 'sed s/info/debug/ sett
 check "and shows in the managed fields" '^one two$|^two one$|^two$' k get configmap settings --show-managed-fields -o 'jsonpath={.metadata.managedFields[*].manager}'
 check "diff finds nothing after an apply" '^nothing$' bash -c 'sed s/info/debug/ settings.yaml | k diff --server-side --field-manager=two -f - && echo nothing'
 
+shared() { sed "s/name: settings/name: shared/; s/info/$1/" settings.yaml; }
+export -f shared
+check "what another manager has" 'serverside-applied' bash -c 'shared info | k apply --server-side --field-manager=one -f -'
+check "is kubectl's too once it applied the same by itself" 'configured' bash -c 'shared info | k apply -f -'
+check "and no conflict when it goes on by server-side apply" 'serverside-applied' bash -c 'shared debug | k apply --server-side -f -'
+refused "while others have one" 'conflict' bash -c 'shared error | k apply --server-side --field-manager=two -f -'
+
 # A custom resource with a schema, rules, columns, status and scale.
 check "a custom resource definition" 'created' kubectl create -f gadgets.yaml
 check "is established" 'condition met' kubectl wait crd gadgets.clients.example.org --for=condition=Established --timeout=30s

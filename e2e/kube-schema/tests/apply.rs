@@ -9,6 +9,7 @@ fn kind(api_version: &str, kind: &str) -> Arc<Kind> {
     Kind::builtin(&Gvk::parse(api_version, kind), 36).expect("a built-in type")
 }
 
+#[derive(Clone)]
 struct Server {
     kind: Arc<Kind>,
     live: Option<Value>,
@@ -64,6 +65,21 @@ fn a_manager_owns_what_it_applies_and_loses_what_it_leaves_out() {
     server.apply("two", &config_map(&json!({"z": "9"})), false).unwrap();
     let after = server.apply("one", &config_map(&json!({"z": "9"})), false).unwrap();
     assert_eq!(after["data"], json!({"z": "9"}));
+}
+
+#[test]
+fn what_kubectl_applied_by_itself_is_its_own_when_it_comes_back() {
+    let mut server = Server::new("v1", "ConfigMap");
+    let mut noted = server.apply("helm", &config_map(&json!({"x": "1", "y": "2"})), false).unwrap().clone();
+    // kubectl's own apply changes nothing but its note.
+    noted["metadata"]["annotations"] =
+        json!({"kubectl.kubernetes.io/last-applied-configuration": config_map(&json!({"x": "1", "y": "1"})).to_string()});
+    server.update("kubectl-client-side-apply", noted);
+    let other = |x: &str| config_map(&json!({"x": x}));
+    assert!(server.clone().apply("somebody", &other("5"), false).is_err());
+    assert_eq!(server.clone().apply("kubectl", &other("5"), false).unwrap()["data"], json!({"x": "5", "y": "2"}));
+    let refused = server.apply("kubectl", &config_map(&json!({"x": "5", "y": "5"})), false).unwrap_err();
+    assert!(refused.message.contains("conflicts with \"helm\""), "another changed y since: {}", refused.message);
 }
 
 #[test]

@@ -5,8 +5,11 @@ use super::Apply;
 use super::conflict;
 use super::managed::{Entry, Managed, Manager};
 use crate::error::ApiError;
-use crate::fields::{Comparison, Element, Set, compare, field_set, merge, remove};
+use crate::fields::{self, Comparison, Element, Set, compare, field_set, merge, remove};
 use crate::{Kind, value};
+
+/// Where kubectl keeps what it applied by itself.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Fields that nobody owns: the server sets them.
 fn unowned() -> Set {
@@ -88,13 +91,33 @@ pub(super) fn apply(request: Apply<'_>) -> Result<Value, ApiError> {
         prune(request.kind, &mut merged, &managed, &last.fields);
     }
     let changes = changes(request.kind, live, &merged, request.subresource);
-    take_over(&mut managed, &applier, &changes, request.force)?;
+    let taken = if request.force { Force::All } else { Force::These(applied_by_kubectl(&request, live)) };
+    take_over(&mut managed, &applier, &changes, &taken)?;
     if let Some(last) = last.filter(|l| l.fields == wanted && changes.is_same()) {
         // An apply that changes nothing leaves the time of the last one.
         managed.0.insert(applier, last);
     }
     managed.write(&mut merged);
     Ok(merged)
+}
+
+/// What an apply may take from other managers.
+enum Force {
+    All,
+    These(Set),
+}
+
+/// Fields that kubectl applied before it knew server-side apply, by its own annotation, and that still are what it applied: when it comes back
+/// with server-side apply they are its own, whoever else has them.
+fn applied_by_kubectl(request: &Apply<'_>, live: &Value) -> Set {
+    let schema = &request.kind.schema;
+    let annotation = live["metadata"]["annotations"][LAST_APPLIED].as_str();
+    let last: Option<Value> = annotation.and_then(|text| serde_json::from_str(text).ok());
+    let Some(last) = last.filter(|last| request.manager == "kubectl" && fields::check(schema, last).is_empty()) else {
+        return Set::default();
+    };
+    let differs = compare(schema, &last, live);
+    field_set(schema, &last).difference(&differs.modified).difference(&differs.added).difference(&differs.removed)
 }
 
 /// Fields of an object from before anybody was noted as manager.
@@ -132,7 +155,7 @@ fn prune(kind: &Kind, merged: &mut Value, managed: &Managed, last: &Set) {
 }
 
 /// Takes changed fields from other managers, or refuses to.
-fn take_over(managed: &mut Managed, own: &Manager, changes: &Comparison, force: bool) -> Result<(), ApiError> {
+fn take_over(managed: &mut Managed, own: &Manager, changes: &Comparison, force: &Force) -> Result<(), ApiError> {
     let touched = changes.modified.union(&changes.added);
     let mut conflicts = Vec::new();
     for (manager, entry) in managed.0.iter().filter(|(m, _)| *m != own) {
@@ -141,7 +164,11 @@ fn take_over(managed: &mut Managed, own: &Manager, changes: &Comparison, force: 
             conflicts.push((manager.clone(), entry.clone(), lost));
         }
     }
-    if !conflicts.is_empty() && !force {
+    let is_taken = |lost: &Set| match force {
+        Force::All => true,
+        Force::These(fields) => lost.difference(fields).is_empty(),
+    };
+    if !conflicts.iter().all(|(_, _, lost)| is_taken(lost)) {
         return Err(conflict::error(&conflicts));
     }
     for (manager, _, lost) in &conflicts {
