@@ -203,6 +203,8 @@ pub struct Memory {
     pub suspension: SuspensionMemory,
     /// Volumes that grow.
     pub growth: GrowthMemory,
+    /// Members that nobody asked for.
+    pub unknown: crate::round::UnknownMemory,
     /// Since when all frontends are there while other members are missing.
     pub frontends_since: Option<Instant>,
 }

@@ -6,6 +6,7 @@ mod config;
 mod founded;
 mod founding;
 mod member;
+mod noticed;
 mod operation;
 mod proof;
 mod refusal;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 pub use accounts::AccountsMemory;
 pub use config::ConfigMemory;
+pub use noticed::UnknownMemory;
 pub use operation::OperationMemory;
 pub use rolling::RollMemory;
 pub use scaling::ScaleMemory;
@@ -138,6 +140,7 @@ impl<'a> Round<'a> {
         self.retire().await?;
         self.tell_of_volumes();
         self.tell_of_pods();
+        self.tell_of_unknown_members().await;
         self.tell_of_refused_pods().await;
         self.tell_of_revisions();
         self.tell_of_configurations();
@@ -249,17 +252,6 @@ impl<'a> Round<'a> {
             );
             self.wait(reason::RESTART_PENDING, message);
         }
-    }
-
-    /// Members whose pods do not run, in the words of whoever holds them up.
-    fn tell_of_pods(&mut self) {
-        let mut told = Vec::new();
-        for pod in self.facts.seen.pods.values().flatten() {
-            if let Some(trouble) = pod.waiting.as_ref().filter(|_| !pod.ready) {
-                told.push(Finding::new(reason::WAITING_FOR_PODS, format!("pod {} does not run: {trouble}", pod.name)));
-            }
-        }
-        self.facts.waits.extend(told);
     }
 
     /// Only looks at Doris, for the status.

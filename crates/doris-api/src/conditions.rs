@@ -22,8 +22,6 @@ pub const SUSPENDED: &str = "Suspended";
 
 /// Reasons, by what they tell a person.
 pub mod reason {
-    /// All is as the spec says.
-    pub const AS_SPECIFIED: &str = "AsSpecified";
     /// Members are not all there yet.
     pub const MEMBERS_MISSING: &str = "MembersMissing";
     /// Objects are being created.
@@ -32,8 +30,6 @@ pub mod reason {
     pub const FOUNDING: &str = "Founding";
     /// Waiting for a frontend master.
     pub const WAITING_FOR_MASTER: &str = "WaitingForMaster";
-    /// Waiting for backends.
-    pub const WAITING_FOR_BACKENDS: &str = "WaitingForBackends";
     /// Waiting for pods to be placed or started.
     pub const WAITING_FOR_PODS: &str = "WaitingForPods";
     /// Members are being registered.
@@ -76,8 +72,6 @@ pub mod reason {
     pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
     /// Pod security stands in the way.
     pub const POD_SECURITY: &str = "PodSecurity";
-    /// Something changed a value of ours at admission.
-    pub const ADMISSION_OVERRIDE: &str = "AdmissionOverride";
     /// The node does not fulfil what a backend needs.
     pub const NODE_UNTUNED: &str = "NodeUntuned";
     /// No frontend has its metadata any more.
@@ -124,8 +118,6 @@ pub mod reason {
     pub const SUSPENDING: &str = "Suspending";
     /// Members start again, in order.
     pub const RESUMING: &str = "Resuming";
-    /// The cluster is being deleted.
-    pub const DELETING: &str = "Deleting";
     /// Nothing is known yet.
     pub const UNKNOWN: &str = "Unknown";
 }

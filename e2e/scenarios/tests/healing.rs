@@ -8,3 +8,5 @@ mod founding;
 mod neighbours;
 #[path = "healing/objects.rs"]
 mod objects;
+#[path = "healing/told.rs"]
+mod told;

@@ -90,7 +90,9 @@ fn running(cluster: &DorisCluster, facts: &Facts) -> String {
         .filter(|(_, counted)| counted.desired > 0)
         .map(|(component, counted)| format!("{component} {}/{}", counted.alive, counted.desired))
         .collect();
-    format!("all members are alive: {}; master is {}", counts.join(", "), facts.master.as_deref().unwrap_or("unknown"))
+    let unknown: Vec<String> = facts.unknown.iter().map(|member| format!("{} {}:{}", member.component, member.host, member.port)).collect();
+    let unknown = if unknown.is_empty() { String::new() } else { format!("; registered, and asked for by nobody: {}", unknown.join(", ")) };
+    format!("all members are alive: {}; master is {}{unknown}", counts.join(", "), facts.master.as_deref().unwrap_or("unknown"))
 }
 
 fn missing_members(cluster: &DorisCluster, facts: &Facts) -> String {

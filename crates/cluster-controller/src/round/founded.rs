@@ -24,6 +24,8 @@ use crate::plan::joining::{FrontendRow, Frontends, Step, plan};
 use crate::report::Known;
 use crate::view::MemberPod;
 
+/// Frontends that disagree for so long on who is the master do not come to an end of it by themselves: an election takes seconds.
+const TORN_FOR_LONG: std::time::Duration = std::time::Duration::from_mins(1);
 /// How long the record of the frontends waits for the other members.
 const RECORD_PATIENCE: std::time::Duration = std::time::Duration::from_mins(1);
 /// Until the next look at a cluster that is not all on record yet.
@@ -77,13 +79,26 @@ impl Round<'_> {
         };
         let (doris, session) = self.ask_as_operator(identity, &targets, wanted).await?;
         self.facts.is_undecided = matches!(doris.verdict, MasterVerdict::Refused(NoMaster::NotYetProven { .. }));
+        let is_torn = matches!(
+            &doris.verdict,
+            MasterVerdict::Refused(NoMaster::SeveralClaim { .. } | NoMaster::ShowsAnother { .. } | NoMaster::StrangerRuns { .. })
+        );
+        let lasts = self.memory.proof.is_torn_for(is_torn, self.ctx.clock.instant());
         if let MasterVerdict::Refused(why) = &doris.verdict {
             let finding = match why {
-                NoMaster::SeveralClaim { .. } | NoMaster::ShowsAnother { .. } | NoMaster::StrangerRuns { .. } => reason::TWO_MASTERS,
+                _ if is_torn => reason::TWO_MASTERS,
                 NoMaster::NoMajority { .. } | NoMaster::JournalStands { .. } => reason::NO_QUORUM,
                 _ => reason::WAITING_FOR_MASTER,
             };
-            self.wait(finding, format!("{why}; statements wait until a frontend is proven to lead a majority"));
+            let message = format!("{why}; statements wait until a frontend is proven to lead a majority");
+            if lasts >= TORN_FOR_LONG {
+                self.stall(
+                    finding,
+                    format!("{message}. This has lasted for over a minute: stop the one that is no member or lost its journal"),
+                );
+            } else {
+                self.wait(finding, message);
+            }
         }
         self.know(&doris);
         Ok((doris, session))

@@ -32,6 +32,16 @@ const AGAIN_AFTER: Duration = Duration::from_secs(40);
 pub struct ProofMemory {
     /// Master that did not acknowledge a write, and when.
     failed: Option<(String, Instant)>,
+    /// Since when frontends disagree on who is the master.
+    torn_since: Option<Instant>,
+}
+
+impl ProofMemory {
+    /// Notes whether frontends disagree on who is the master, and tells for how long they have.
+    pub(super) fn is_torn_for(&mut self, is_torn: bool, now: Instant) -> Duration {
+        self.torn_since = self.torn_since.filter(|_| is_torn).or_else(|| is_torn.then_some(now));
+        self.torn_since.map_or(Duration::ZERO, |since| now.duration_since(since))
+    }
 }
 
 impl Round<'_> {
@@ -108,4 +118,26 @@ fn voters(doris: &Doris, master: &str) -> Vec<String> {
 
 fn unproven(master: &str, what: &str) -> String {
     format!("{master} {what}: no member is registered or dropped until an entry that it writes is seen on other followers")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::ProofMemory;
+
+    #[tokio::test(start_paused = true)]
+    async fn frontends_that_disagree_are_timed_from_the_first_look_to_the_last() {
+        let mut memory = ProofMemory::default();
+        let mut look = |is_torn| memory.is_torn_for(is_torn, Instant::now());
+        assert_eq!(look(true), Duration::ZERO);
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        assert_eq!(look(true), Duration::from_secs(40));
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        assert_eq!((look(false), look(true)), (Duration::ZERO, Duration::ZERO), "they agreed in between");
+        tokio::time::sleep(Duration::from_mins(2)).await;
+        assert_eq!(look(true), Duration::from_mins(2));
+    }
 }

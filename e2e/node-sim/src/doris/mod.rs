@@ -5,12 +5,14 @@ mod process;
 mod script;
 mod volume;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex};
 
+use doris_api::names;
 use doris_sim::{Cut, Timing, Volume, World, WorldOptions};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
 
 use crate::engine::{Engine, Exit, Generic, Launch, Process};
 use crate::shared::lock;
@@ -20,6 +22,8 @@ use crate::shared::lock;
 struct Kept {
     volumes: BTreeMap<String, Volume>,
     names: BTreeMap<String, BTreeMap<String, Vec<Ipv4Addr>>>,
+    /// Nodes on which a backend ends at once unless its pod prepares them.
+    unprepared: BTreeSet<String>,
 }
 
 /// Runs members of Doris clusters in a [`World`], everything else as [`Generic`] does.
@@ -49,6 +53,25 @@ impl Doris {
     /// The disk behind a `PersistentVolume`, made if it was never used.
     pub fn volume(&self, name: &str) -> Volume {
         lock(&self.kept).volumes.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// The kernel of a node is not set up for backends: they end at once there, unless a container of the pod sets it up.
+    pub fn set_prepared(&self, node: &str, is_prepared: bool) {
+        let unprepared = &mut lock(&self.kept).unprepared;
+        if is_prepared {
+            unprepared.remove(node);
+        } else {
+            unprepared.insert(node.to_owned());
+        }
+    }
+
+    /// Whether a backend of this pod finds the node as it needs it. A container that sets a node up has done so for good.
+    fn is_prepared(&self, node: &str, pod: &Pod) -> bool {
+        let mut containers = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+        if containers.any(|container| container.name == names::TUNE_CONTAINER) {
+            self.set_prepared(node, true);
+        }
+        !lock(&self.kept).unprepared.contains(node)
     }
 
     /// Whether a pod's name and address lead to each other.

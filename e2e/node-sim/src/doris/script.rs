@@ -35,6 +35,10 @@ const WATCH: Duration = Duration::from_secs(5);
 /// How long a failed start may stay before it is ended.
 const HANG: Duration = Duration::from_secs(30);
 
+/// The last line of a backend's start script of 2.1 on a node that is not set up for it.
+const UNPREPARED: &str =
+    "Set kernel parameter 'vm.max_map_count' to a value greater than 2000000, example: 'sysctl -w vm.max_map_count=2000000'";
+
 fn ended(code: i32, message: impl Into<String>) -> Exit {
     Exit { code, message: format!("{}\n", message.into()) }
 }
@@ -198,6 +202,9 @@ impl Script {
             if !volume::write_marker(&root.dir, &Self::marker(&member, String::new())) {
                 return Err(ended(exit::DORIS_FAILED, format!("the marker could not be written to {}", root.path)));
             }
+        }
+        if !self.engine.is_prepared(&self.launch.node, &self.launch.pod) {
+            return Err(ended(1, format!("Doris ended with status 1: {UNPREPARED}")));
         }
         let computes = member.role == "computation" || conf.get("be_node_role").is_some_and(|role| role == "computation");
         let spec = BeSpec {
