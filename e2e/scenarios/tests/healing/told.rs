@@ -9,6 +9,7 @@ use kube::Api;
 use kube::api::ListParams;
 use scenarios::lab::look::condition;
 use scenarios::lab::{Lab, Settings, basic, cluster};
+use serde_json::json;
 
 fn is_stalled(cluster: &DorisCluster, reason: &str) -> bool {
     condition(cluster, "Stalled").is_some_and(|(status, told, _)| status == "True" && told == reason)
@@ -21,14 +22,32 @@ async fn told(lab: &Lab, reason: &str) -> Vec<String> {
     meant.filter_map(|event| event.message).collect()
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_node_that_is_not_prepared_is_told_in_doris_words() {
-    let lab = Lab::new(Settings::default()).await;
+/// Nodes on which backends end at once.
+async fn unprepared(lab: &Lab) -> Vec<String> {
     let nodes = Api::<Node>::all(lab.client.clone()).list(&ListParams::default()).await.expect("nodes");
     let nodes: Vec<String> = nodes.items.iter().map(kube::ResourceExt::name_any).collect();
     for node in &nodes {
         lab.engine.set_prepared(node, false);
     }
+    nodes
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_may_prepare_their_nodes_need_nobody() {
+    let lab = Lab::new(Settings::default()).await;
+    unprepared(&lab).await;
+    let _controller = lab.start_controller();
+    let mut spec = basic("2.1.7");
+    spec["be"]["nodeTuning"] = json!("InitContainer");
+    lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+    lab.until_ready("demo").await;
+    assert_eq!(told(&lab, "NodeUntuned").await, Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_not_prepared_is_told_in_doris_words() {
+    let lab = Lab::new(Settings::default()).await;
+    let nodes = unprepared(&lab).await;
     let _controller = lab.start_controller();
     lab.apply(&cluster("demo", basic("2.1.7"))).await.expect("the spec is accepted");
     let stalled = lab.until("stalled", "demo", Duration::from_mins(5), |cluster| is_stalled(cluster, "NodeUntuned")).await;
@@ -40,6 +59,20 @@ async fn a_node_that_is_not_prepared_is_told_in_doris_words() {
     }
     let ready = lab.until_ready("demo").await;
     assert_eq!(ready.status.and_then(|status| status.be).map(|be| be.alive), Some(3));
+    assert_eq!(lab.broken_rules(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_a_node_that_is_not_prepared_helps() {
+    let lab = Lab::new(Settings::default()).await;
+    unprepared(&lab).await;
+    let _controller = lab.start_controller();
+    let mut spec = basic("2.1.7");
+    lab.apply(&cluster("demo", spec.clone())).await.expect("the spec is accepted");
+    lab.until("stalled", "demo", Duration::from_mins(5), |cluster| is_stalled(cluster, "NodeUntuned")).await;
+    spec["be"]["nodeTuning"] = json!("InitContainer");
+    lab.apply(&cluster("demo", spec)).await.expect("the spec is accepted");
+    lab.until_ready("demo").await;
     assert_eq!(lab.broken_rules(), Vec::<String>::new());
 }
 
