@@ -14,6 +14,8 @@ pub(super) struct State {
     pub(super) writes: usize,
     /// Requests are never answered.
     pub(super) silent: bool,
+    /// Requests and answers are under way for up to half a second.
+    pub(super) slow: Option<fastrand::Rng>,
     /// What happens just after the next write of a Lease: its name, and whose holder is another from then on.
     pub(super) then: Option<(&'static str, (&'static str, &'static str))>,
     version: u64,
@@ -52,8 +54,17 @@ impl Server {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         let sent: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        self.pause().await;
         let (code, answer) = self.handle(parts.method.as_str(), parts.uri.path(), sent);
+        self.pause().await;
         http::Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).expect("a response")
+    }
+
+    async fn pause(&self) {
+        let pause = self.0.lock().expect("no panic").slow.as_mut().map(|random| random.u64(..500));
+        if let Some(pause) = pause {
+            tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+        }
     }
 
     fn handle(&self, method: &str, path: &str, mut sent: Value) -> (u16, Value) {
