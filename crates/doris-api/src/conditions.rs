@@ -72,6 +72,8 @@ pub mod reason {
     pub const QUOTA_EXCEEDED: &str = "QuotaExceeded";
     /// Pod security stands in the way.
     pub const POD_SECURITY: &str = "PodSecurity";
+    /// Something changed a value of ours at admission.
+    pub const ADMISSION_OVERRIDE: &str = "AdmissionOverride";
     /// The node does not fulfil what a backend needs.
     pub const NODE_UNTUNED: &str = "NodeUntuned";
     /// No frontend has its metadata any more.

@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use controller_kit::apply::{Child, key_of};
+use controller_kit::events::{Happening, Severity};
+use doris_api::conditions::reason;
 use doris_api::{Component, DorisCluster, labels, names};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use kube::{Api, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt as _};
 use litemap::LiteMap;
 
 use crate::build::{self, ClaimShape, IdentityFacts, SetInput};
@@ -89,7 +91,7 @@ pub async fn apply(
     let mut built = build::Context::new(cluster, facts, ctx.kubernetes_minor).map_err(|error| Error::Build(error.to_string()))?;
     built.operator_namespace.clone_from(&ctx.operator_namespace);
     built.restarts = Component::ALL.into_iter().map(|component| (component, restarts(ctx, cluster, key, component))).collect();
-    let mut writer = Writer { ctx, key, chosen, memory };
+    let mut writer = Writer { ctx, cluster, key, chosen, memory };
     match stage {
         Stage::Frontends => frontends(&built, identity, &mut writer).await,
         Stage::Workers => workers(&built, &mut writer).await,
@@ -179,6 +181,7 @@ fn fresh_roots(disks: &BTreeSet<String>, identity: &Identity) -> Vec<String> {
 /// Writes the objects of one cluster.
 struct Writer<'a> {
     ctx: &'a Context,
+    cluster: &'a DorisCluster,
     key: &'a ClusterKey,
     chosen: Chosen<'a>,
     memory: &'a mut AppliedMemory,
@@ -247,10 +250,22 @@ impl Writer<'_> {
         }
         let applied = self.ctx.applier.apply(object, live.as_ref()).await.map_err(|source| Error::Apply { object: id.clone(), source })?;
         if !applied.overridden.is_empty() && applied.sent {
-            tracing::warn!(object = id, fields = applied.overridden.join(", "), "the server did not take these fields as they were sent");
+            // Rarely, so in a box: what every round has room for stays small.
+            Box::pin(self.tell_of_overridden(&id, &applied.overridden.join(", "))).await;
         }
         self.memory.in_place.insert(id.into(), (sent, Stamp::of(&applied.object)));
         Ok(Some(applied.object))
+    }
+
+    async fn tell_of_overridden(&self, id: &str, fields: &str) {
+        tracing::warn!(object = id, fields, "the server did not take these fields as they were sent");
+        let happening = Happening {
+            severity: Severity::Warning,
+            reason: reason::ADMISSION_OVERRIDE.to_owned(),
+            action: "Apply".to_owned(),
+            note: format!("{id}: the server did not take {fields} as sent: something changes objects at admission. It is left at that"),
+        };
+        self.ctx.recorder.record(&self.cluster.object_ref(&()), &happening).await;
     }
 
     async fn live<K: Child>(&self, object: &K) -> Result<Option<K>, Error> {

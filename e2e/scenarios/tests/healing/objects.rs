@@ -10,6 +10,8 @@ use kube::{Api, ResourceExt as _};
 use scenarios::lab::{ControllerOptions, Lab, Settings, basic, cluster};
 use serde_json::{Value, json};
 
+use crate::told::told;
+
 /// Kinds that a cluster owns objects of.
 const KINDS: [(&str, &str, &str); 5] = [
     ("", "v1", "ConfigMap"),
@@ -127,6 +129,9 @@ async fn foreign_fields_survive() {
         assert_eq!(spec["terminationGracePeriodSeconds"], 77, "{name}");
     }
     assert_eq!(lab.idle(Duration::from_mins(2)).await, Vec::<String>::new(), "admission is not argued with");
+    let told = told(&lab, "AdmissionOverride").await;
+    let of_sets = told.iter().filter(|note| note.contains(".spec.template.spec.terminationGracePeriodSeconds")).count();
+    assert!(of_sets > 0 && of_sets == told.len(), "{told:?}");
 
     // A GitOps tool marks what it sees, and owns what it marks.
     let mark = json!({"metadata": {"annotations": {"argocd.argoproj.io/tracking-id": "shop"}, "labels": {"team": "shop"}}});

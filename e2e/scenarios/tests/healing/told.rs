@@ -16,7 +16,7 @@ fn is_stalled(cluster: &DorisCluster, reason: &str) -> bool {
 }
 
 /// The notes of Events with a reason.
-async fn told(lab: &Lab, reason: &str) -> Vec<String> {
+pub async fn told(lab: &Lab, reason: &str) -> Vec<String> {
     let events = lab.api::<Event>().list(&ListParams::default()).await.expect("Events are listed");
     let meant = events.items.into_iter().filter(|event| event.reason.as_deref() == Some(reason));
     meant.filter_map(|event| event.message).collect()
