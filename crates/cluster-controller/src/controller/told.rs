@@ -11,14 +11,15 @@ use kube::{Resource as _, ResourceExt as _};
 use crate::cache::ClusterKey;
 use crate::context::Context;
 use crate::error::Error;
+use crate::identity::Identity;
 use crate::report::{self, Facts};
 
 /// Between two writes of a status that only tell how far the work is.
 const STATUS_PACE: Duration = Duration::from_secs(10);
 /// The same for a cluster that comes to life: once soon, so that whatever holds it up is told; from
-/// then on rarely. A hundred clusters that come up at once on a busy server cost no more writes each
-/// than one alone.
-const BIRTH_PACES: [Duration; 2] = [Duration::from_secs(15), Duration::from_mins(2)];
+/// then on ever more rarely. A hundred clusters that come up at once on a busy server cost no more
+/// writes each than one alone.
+const BIRTH_PACES: [Duration; 3] = [Duration::from_secs(15), Duration::from_mins(1), Duration::from_mins(2)];
 
 /// Writes the status if it differs. A step on the way waits until the last write is a few seconds
 /// old: people see progress, and a cluster that comes up costs few writes.
@@ -28,7 +29,7 @@ pub(super) async fn write_status(ctx: &Context, cluster: &DorisCluster, key: &Cl
     let memory = ctx.memory(key);
     let mut memory = memory.lock().await;
     let now = ctx.clock.instant();
-    let pace = pace(cluster, memory.reports);
+    let pace = pace(cluster, facts, memory.reports);
     let is_recent = memory.reported_at.is_some_and(|at| now.duration_since(at) < pace);
     if is_recent && !is_turn(cluster.status.as_ref(), &status) {
         return Ok(());
@@ -49,13 +50,16 @@ pub(super) async fn write_status(ctx: &Context, cluster: &DorisCluster, key: &Cl
     Ok(())
 }
 
-/// How old the last of so many writes has to be before another one only tells how far the work is.
-fn pace(cluster: &DorisCluster, reports: u32) -> Duration {
-    let was_ready = cluster.status.as_ref().is_some_and(|status| status.version.is_some());
-    match (was_ready, reports) {
-        (true, _) => STATUS_PACE,
-        (false, 0 | 1) => BIRTH_PACES[0],
-        (false, _) => BIRTH_PACES[1],
+/// How old the last of so many writes of this process has to be before another one only tells how far the work is.
+fn pace(cluster: &DorisCluster, facts: &Facts, reports: u32) -> Duration {
+    // Members are on record from the moment on that all of them are there.
+    let has_backends = |identity: &Identity| cluster.spec.be.is_none() || !identity.backends.is_empty();
+    let came_to_life = facts.identity.as_ref().is_some_and(|identity| !identity.frontends.is_empty() && has_backends(identity));
+    match reports {
+        _ if came_to_life => STATUS_PACE,
+        0 | 1 => BIRTH_PACES[0],
+        2 => BIRTH_PACES[1],
+        _ => BIRTH_PACES[2],
     }
 }
 
