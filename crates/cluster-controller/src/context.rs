@@ -24,7 +24,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Client, Resource as _};
 use tokio::time::Instant;
 
-use crate::act::identity::Stored;
+use crate::act::identity::Remembered;
 use crate::build::{ClaimShape, OldBudget, claims_of};
 use crate::cache::{ClusterKey, Index, Lists, Packed, Stamp};
 use crate::report::Finding;
@@ -162,7 +162,7 @@ stamped!(Service => services, ConfigMap => config_maps, Secret => secrets, PodDi
 #[derive(Default)]
 pub struct Memory {
     /// The identity as we last read or wrote it.
-    pub identity: Option<Stored>,
+    pub identity: Remembered,
     /// What was read of passwords, and refused.
     pub accounts: AccountsMemory,
     /// Journal ids of the frontends over time.
@@ -351,6 +351,11 @@ impl Context {
     /// What is remembered of a cluster.
     pub fn memory(&self, cluster: &ClusterKey) -> Arc<tokio::sync::Mutex<Memory>> {
         self.memories.lock().unwrap_or_else(PoisonError::into_inner).entry(cluster.clone()).or_default().clone()
+    }
+
+    /// Whether this process has looked at a cluster before.
+    pub fn remembers(&self, cluster: &ClusterKey) -> bool {
+        self.memories.lock().unwrap_or_else(PoisonError::into_inner).contains_key(cluster)
     }
 
     /// Forgets a cluster that is gone.

@@ -212,8 +212,8 @@ impl<'a> Round<'a> {
 
     /// Remembers an identity that was just written.
     fn keep(&mut self, stored: Stored) {
-        self.facts.identity = Some(stored.identity.clone());
-        self.memory.identity = Some(stored);
+        self.memory.identity.keep(&stored);
+        self.facts.identity = Some(stored.identity);
     }
 
     /// Pods that were made from an older revision of their set: the spec is not in force there.

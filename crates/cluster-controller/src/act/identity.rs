@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 
-use crate::cache::{ClusterKey, Stamp};
+use crate::cache::{ClusterKey, Packed, Stamp};
 use crate::context::Context;
 use crate::error::Error;
 use crate::identity::Identity;
@@ -36,9 +36,30 @@ impl Stored {
         cached.is_none_or(|stamp| *stamp != Stamp::of(&self.secret))
     }
 
+    /// The object as it is on the server.
+    fn to_secret(&self) -> Secret {
+        Secret { data: Some(self.identity.to_data()), ..self.secret.clone() }
+    }
+
     /// When the Secret was made.
     pub fn made_at(&self) -> Option<jiff::Timestamp> {
         self.secret.metadata.creation_timestamp.as_ref().map(|time| time.0)
+    }
+}
+
+/// The identity as we last read or wrote it. Between rounds it is kept compressed: open it takes ten times the memory.
+#[derive(Default)]
+pub struct Remembered(Option<Packed<Secret>>);
+
+impl Remembered {
+    /// What is remembered; what cannot be read is read from the server.
+    pub fn open(&self) -> Option<Stored> {
+        Stored::read(self.0.as_ref()?.open()).ok()
+    }
+
+    /// Remembers this one.
+    pub fn keep(&mut self, stored: &Stored) {
+        self.0 = Some(Packed::new(&stored.to_secret()));
     }
 }
 
@@ -75,8 +96,7 @@ pub async fn create(ctx: &Context, key: &ClusterKey, identity: &Identity) -> Res
 
 /// Replaces the identity that was read by another, if nobody else did meanwhile.
 pub async fn replace(ctx: &Context, key: &ClusterKey, stored: &Stored, identity: &Identity) -> Result<Stored, Error> {
-    let mut secret = stored.secret.clone();
-    secret.data = Some(identity.to_data());
+    let secret = Secret { data: Some(identity.to_data()), ..stored.secret.clone() };
     let name = secret.name_any();
     ctx.gate.check()?;
     let written = api(ctx, key).replace(&name, &params(), &secret).await.map_err(|error| failed(&name, error))?;
@@ -99,4 +119,35 @@ fn failed(name: &str, error: kube::Error) -> Error {
 /// Domain part of the followers' names, as it is now.
 pub fn fqdn_suffix(cluster: &DorisCluster, key: &ClusterKey) -> String {
     names::members_domain(&key.name, doris_api::Component::Fe, &key.namespace, &cluster.spec.cluster_domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Secret;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::{Remembered, Stored};
+    use crate::cache::Stamp;
+    use crate::identity::{Identity, KnownFrontend};
+
+    #[test]
+    fn an_identity_is_remembered_as_it_was_read() {
+        let frontend = KnownFrontend { name: "fe_1".into(), role: "FOLLOWER".into() };
+        let identity = Identity { id: "i".into(), frontends: [("c-fe-0.x".to_owned(), frontend)].into(), ..Identity::default() };
+        let metadata = ObjectMeta {
+            name: Some("c-identity".into()),
+            uid: Some("u".into()),
+            resource_version: Some("7".into()),
+            ..ObjectMeta::default()
+        };
+        let secret = Secret { metadata, data: Some(identity.to_data()), type_: Some("Opaque".into()), ..Secret::default() };
+        let stored = Stored::read(secret.clone()).expect("an identity");
+        let mut remembered = Remembered::default();
+        assert!(remembered.open().is_none());
+        remembered.keep(&stored);
+        let opened = remembered.open().expect("it was kept");
+        assert_eq!(opened.identity, identity);
+        assert_eq!(opened.to_secret(), secret);
+        assert!(!opened.is_outdated(Some(&Stamp::of(&secret))));
+    }
 }

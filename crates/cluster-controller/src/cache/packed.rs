@@ -19,7 +19,9 @@ pub struct Packed<K> {
 }
 
 impl<K: Serialize + DeserializeOwned> Packed<K> {
-    fn new(object: &K) -> Self {
+    /// Compresses an object.
+    #[allow(clippy::missing_panics_doc, reason = "memory takes what is written to it")]
+    pub fn new(object: &K) -> Self {
         let json = serde_json::to_vec(object).expect("an object that was read from JSON can be written as JSON");
         let mut encoder = DeflateEncoder::new(Vec::with_capacity(json.len() / 2), Compression::fast());
         let written = encoder.write_all(&json).and_then(|()| encoder.finish());

@@ -109,8 +109,8 @@ impl Round<'_> {
 
     /// The accounts of a cluster that is founded.
     async fn accounts_in_force(&self) -> Result<Option<Accounts>, Error> {
-        let stored = match &self.memory.identity {
-            Some(stored) => Some(stored.clone()),
+        let stored = match self.memory.identity.open() {
+            Some(stored) => Some(stored),
             None => identity::get(self.ctx, self.key).await?,
         };
         Ok(stored.filter(|stored| stored.identity.cluster_id().is_some()).map(|stored| stored.identity.accounts))

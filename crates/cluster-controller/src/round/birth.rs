@@ -18,10 +18,9 @@ impl Round<'_> {
     pub(super) async fn identity(&mut self, given: &UserPasswords) -> Result<Option<Stored>, Error> {
         let name = names::identity(&self.key.name);
         let cached = self.ctx.caches.secrets.get(self.key, &name);
-        if let Some(stored) = &self.memory.identity
+        if let Some(stored) = self.memory.identity.open()
             && !stored.is_outdated(cached.as_deref())
         {
-            let stored = stored.clone();
             return Ok(self.checked(stored));
         }
         let stored = match identity::get(self.ctx, self.key).await? {
@@ -96,11 +95,11 @@ impl Round<'_> {
         let claims = self.live_claims().await?;
         let fresh = match without_identity(&claims) {
             Birth::New => self.new_identity(given, self.ctx.new_id(), Phase::Unfounded),
-            Birth::Rebuilt { id, cluster_id } => match self.memory.identity.as_ref().filter(|stored| stored.identity.id == id) {
+            Birth::Rebuilt { id, cluster_id } => match self.memory.identity.open().filter(|stored| stored.identity.id == id) {
                 // This process leads and wrote or read it last; nothing of it is lost.
                 Some(stored) => {
                     tracing::warn!(cluster = self.key.name, "the identity Secret was deleted; it is made again as it was");
-                    stored.identity.clone()
+                    stored.identity
                 }
                 None => self.rebuilt(given, id, cluster_id, &claims),
             },

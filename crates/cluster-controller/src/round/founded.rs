@@ -60,7 +60,7 @@ impl Round<'_> {
         self.facts.operation = self.facts.operation.take().or(resting);
         session.close().await;
         // The round may have written the record of the builds.
-        let stored = self.memory.identity.clone().unwrap_or_else(|| stored.clone());
+        let stored = self.memory.identity.open().unwrap_or_else(|| stored.clone());
         self.record(&stored, &doris).await
     }
 

@@ -32,7 +32,7 @@ pub(super) fn may_be_helped(operation: &OperationStatus) -> bool {
 #[derive(Debug, Default)]
 pub struct OperationMemory {
     /// The operation as it was decided last, until the status shows it.
-    decided: Option<OperationStatus>,
+    decided: Option<Box<OperationStatus>>,
     /// What we hold the operation Lease for.
     holds_lease: Option<&'static str>,
 }
@@ -62,7 +62,7 @@ impl Round<'_> {
     /// The operation under way, of whatever kind: as the server has it, or as we decided it a moment ago.
     pub(super) fn under_way(&self) -> Option<OperationStatus> {
         let written = self.cluster.status.as_ref().and_then(|status| status.operation.clone());
-        self.memory.operation.decided.clone().or(written)
+        self.memory.operation.decided.as_deref().cloned().or(written)
     }
 
     /// The operation under way, if it is of this kind.
@@ -95,7 +95,8 @@ impl Round<'_> {
     pub(super) fn decide(&mut self, told: Option<OperationStatus>) {
         let written = self.cluster.status.as_ref().and_then(|status| status.operation.as_ref());
         let identity = |operation: &OperationStatus| (operation.kind.clone(), operation.target.clone(), operation.member.clone());
-        self.memory.operation.decided = told.clone().filter(|decided| written.map(identity) != Some(identity(decided)));
+        let decided = told.clone().filter(|decided| written.map(identity) != Some(identity(decided)));
+        self.memory.operation.decided = decided.map(Box::new);
         self.facts.operation = told;
     }
 

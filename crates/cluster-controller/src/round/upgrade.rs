@@ -89,7 +89,7 @@ impl Round<'_> {
 
     /// Writes the record in the middle of a round; what follows from it is for the next one.
     async fn note_release(&mut self, release: Release) -> Result<(), Error> {
-        let Some(stored) = self.memory.identity.clone() else { return Ok(()) };
+        let Some(stored) = self.memory.identity.open() else { return Ok(()) };
         self.write_release(&stored, release).await?;
         self.facts.next_look = Some(GO_ON);
         Ok(())
