@@ -1,6 +1,7 @@
 //! The controller: watches, the queue of clusters, and what happens around a round.
 
 mod crew;
+mod first;
 mod places;
 mod told;
 
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use controller_kit::report::{Failures, ReconcileError as _, full_text};
 use controller_kit::scope::{self, Reach};
-use controller_kit::turns::Turns;
+use controller_kit::turns::{Kind, Turns};
 use doris_api::DorisCluster;
 use doris_api::conditions::{READY, reason};
 use kube::runtime::controller::Action;
@@ -59,11 +60,25 @@ struct Shared {
     round_limit: Duration,
     /// Clusters whose last round took long.
     slow: Mutex<BTreeSet<ClusterKey>>,
+    /// The process is to end.
+    stop: CancellationToken,
 }
 
 impl Shared {
     fn is_slow(&self, key: &ClusterKey) -> bool {
         self.slow.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    /// What is known of the next round of a cluster.
+    fn kind(&self, cluster: &DorisCluster, key: &ClusterKey) -> Kind {
+        let ctx = self.crew.ctx(key);
+        if self.is_slow(key) {
+            Kind::Slow
+        } else if !ctx.remembers(key) && first::is_in_need(ctx, cluster, key) {
+            Kind::Urgent
+        } else {
+            Kind::Usual
+        }
     }
 
     fn took(&self, key: &ClusterKey, time: Duration) {
@@ -104,6 +119,7 @@ pub async fn run(crew: Arc<Crew>, settings: Settings, turn: impl Future<Output =
         turns: Turns::new(settings.concurrency),
         round_limit: settings.round_limit,
         slow: Mutex::default(),
+        stop: stop.clone(),
     };
     let work = Places::new(Arc::new(shared), settings, leads, stop).work(reach);
     tokio::select! {
@@ -142,7 +158,12 @@ async fn reconcile(cluster: Arc<DorisCluster>, shared: Arc<Shared>) -> Result<Ac
         shared.forget(&key.name, Some(&key.namespace));
         return Ok(Action::await_change());
     }
-    let _turn = shared.turns.take(&key.namespace, shared.is_slow(&key)).await;
+    let _turn = tokio::select! {
+        biased;
+        // Whose round has not begun is the next process' business: a thousand that wait for their turn hold no end up.
+        () = shared.stop.cancelled() => return Ok(Action::await_change()),
+        turn = shared.turns.take(&key.namespace, shared.kind(&cluster, &key)) => turn,
+    };
     // Another process works on it; when it is ours, it is looked at.
     let Some(seat) = shared.crew.seat(&key).await else { return Ok(Action::await_change()) };
     // In a box: a thousand clusters that wait for their turn have no room of a round each.

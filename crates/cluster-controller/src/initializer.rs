@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use controller_kit::report::{Failures, ReconcileError as _, full_text};
-use controller_kit::turns::Turns;
+use controller_kit::turns::{Kind, Turns};
 use controller_kit::watch::{self as kit, WatchName};
 use doris_api::DorisInitializer;
 use futures::StreamExt as _;
@@ -48,6 +48,8 @@ struct Shared {
     turns: Turns,
     /// Name of this installation, where there are several.
     installation: Option<String>,
+    /// The process is to end.
+    stop: CancellationToken,
     memories: Mutex<BTreeMap<Key, Arc<tokio::sync::Mutex<Memory>>>>,
 }
 
@@ -72,10 +74,10 @@ pub struct Loop {
 
 impl Loop {
     /// Prepares the loop. As many initializers run statements at the same time as there may be rounds.
-    pub fn new(crew: Arc<Crew>, settings: &Settings) -> Self {
+    pub fn new(crew: Arc<Crew>, settings: &Settings, stop: CancellationToken) -> Self {
         let turns = Turns::new(settings.concurrency);
         let (failures, installation) = (Failures::new(settings.seed), settings.installation.clone());
-        Self { shared: Arc::new(Shared { crew, failures, turns, installation, memories: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { crew, failures, turns, installation, stop, memories: Mutex::default() }) }
     }
 
     /// Works on the initializers of one namespace, or of all.
@@ -122,7 +124,11 @@ async fn reconcile(initializer: Arc<DorisInitializer>, shared: Arc<Shared>) -> R
     }
     let cluster = ClusterKey { namespace: key.0.clone(), name: initializer.spec.cluster_ref.name.clone() };
     // Statements take their time: whether somebody does not answer cannot be told from it.
-    let _turn = shared.turns.take(&key.0, false).await;
+    let _turn = tokio::select! {
+        biased;
+        () = shared.stop.cancelled() => return Ok(Action::await_change()),
+        turn = shared.turns.take(&key.0, Kind::Usual) => turn,
+    };
     // Another process runs it, with the cluster; when the cluster is ours, so is this.
     let Some(seat) = shared.crew.seat_for_statements(&cluster).await else { return Ok(Action::requeue(NOT_OURS)) };
     let ctx = &seat.ctx;

@@ -48,7 +48,7 @@ struct Live {
 
 impl Places {
     pub fn new(shared: Arc<Shared>, settings: Settings, leads: watch::Receiver<bool>, stop: CancellationToken) -> Self {
-        let initializers = initializer::Loop::new(shared.crew.clone(), &settings);
+        let initializers = initializer::Loop::new(shared.crew.clone(), &settings, stop.clone());
         Self { shared, initializers: Arc::new(initializers), settings: Arc::new(settings), leads, stop }
     }
 

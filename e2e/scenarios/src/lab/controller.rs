@@ -92,6 +92,7 @@ pub struct Controller {
     task: JoinHandle<()>,
     deaths: Arc<AtomicU64>,
     hold: tokio::sync::watch::Sender<bool>,
+    stop: CancellationToken,
 }
 
 struct Home {
@@ -102,12 +103,14 @@ struct Home {
     minor: u32,
     options: ControllerOptions,
     hold: tokio::sync::watch::Receiver<bool>,
+    stop: CancellationToken,
 }
 
 impl Controller {
     pub(super) fn start(lab: &Lab, options: ControllerOptions) -> Self {
         let deaths = Arc::new(AtomicU64::new(0));
         let hold = tokio::sync::watch::Sender::new(false);
+        let stop = CancellationToken::new();
         let home = Home {
             kube: lab.kube.clone(),
             world: lab.world.clone(),
@@ -116,14 +119,21 @@ impl Controller {
             minor: lab.settings.kubernetes_minor,
             options,
             hold: hold.subscribe(),
+            stop: stop.clone(),
         };
         let task = tokio::spawn(live(home, deaths.clone()));
-        Self { task, deaths, hold }
+        Self { task, deaths, hold, stop }
     }
 
     /// How often it died.
     pub fn deaths(&self) -> u64 {
         self.deaths.load(Ordering::SeqCst)
+    }
+
+    /// Tells it to end, and waits until it has.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        (&mut self.task).await.expect("it ends by itself");
     }
 
     /// Keeps watch events from it: its caches go stale. Released, they all arrive.
@@ -155,12 +165,20 @@ async fn live(home: Home, deaths: Arc<AtomicU64>) {
                 to_hold.hold_watches(*held.borrow_and_update());
             }
         });
-        // The sender lives in the fault plan that we hold.
-        let _ = crashes.changed().await;
-        drop(process);
+        tokio::select! {
+            // The sender lives in the fault plan that we hold.
+            _ = crashes.changed() => drop(process),
+            () = told_to_end(&home.stop, &mut process) => return,
+        }
         deaths.fetch_add(1, Ordering::SeqCst);
         tokio::time::sleep(RESTART).await;
     }
+}
+
+/// Waits until a process was told to end and has ended.
+async fn told_to_end(stop: &CancellationToken, process: &mut JoinSet<()>) {
+    stop.cancelled().await;
+    process.join_next().await;
 }
 
 fn controller(client: Client, home: &Home, name: &str, life: u64) -> impl Future<Output = ()> + Send + use<> {
@@ -194,6 +212,7 @@ fn controller(client: Client, home: &Home, name: &str, life: u64) -> impl Future
     let ControllerOptions { reach, installation, concurrency, round_limit, .. } = home.options.clone();
     let settings = Settings { reach, installation, concurrency, round_limit, seed };
     // As the program does: who loses a Lease ends.
+    let stop = home.stop.clone();
     async move {
         let never = CancellationToken::new();
         if let Some(shards) = shards {
@@ -201,12 +220,12 @@ fn controller(client: Client, home: &Home, name: &str, life: u64) -> impl Future
             let crew = Arc::new(Crew::divided(&ctx, gates));
             let work = Claimed { crew: &crew, claim: claim.as_ref() };
             tokio::select! {
-                () = run(crew.clone(), settings, async {}, never.clone()) => {}
+                () = run(crew.clone(), settings, async {}, stop) => {}
                 _ = shards.run(never, &work) => {}
             }
             return;
         }
-        let Some(elector) = elector else { return run_undivided(ctx, settings, async {}, never).await };
+        let Some(elector) = elector else { return run_undivided(ctx, settings, async {}, stop).await };
         let leadership = elector.leadership();
         let turn = async {
             leadership.acquired().await;
@@ -215,7 +234,7 @@ fn controller(client: Client, home: &Home, name: &str, life: u64) -> impl Future
             }
         };
         tokio::select! {
-            () = run_undivided(ctx, settings, turn, never.clone()) => {}
+            () = run_undivided(ctx, settings, turn, stop) => {}
             () = elector.run(never) => {}
             () = leadership.lost() => {}
         }
