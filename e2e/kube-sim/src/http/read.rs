@@ -82,13 +82,19 @@ pub(super) fn metadata_only(object: &Value) -> Value {
 
 /// A list of objects in their stored state.
 pub(super) fn plain_list(resource: &Resource, objects: &[Arc<Value>], revision: u64) -> Value {
-    let items: Vec<Value> = objects.iter().map(|object| item(resource, object)).collect();
-    json!({
+    let items = objects.iter().map(|object| item(resource, object)).collect();
+    let list = json!({
         "kind": &*resource.list_kind,
         "apiVersion": resource.api_version(),
         "metadata": {"resourceVersion": revision.to_string()},
-        "items": items,
-    })
+    });
+    with_items(list, items)
+}
+
+/// A list with its items, which are moved into it: `json!` would copy them.
+fn with_items(mut list: Value, items: Vec<Value>) -> Value {
+    list["items"] = items.into();
+    list
 }
 
 /// An object as it stands in a list: built-in ones leave out what the list says already.
@@ -207,12 +213,12 @@ pub(super) fn list(exchange: &Exchange<'_>, cluster: &Cluster, target: &Target, 
     let now = exchange.inner.options.clock.now();
     let body = match form {
         Form::Plain | Form::AggregatedDiscovery => {
-            let items: Vec<Value> = page.iter().map(|object| item(resource, object)).collect();
-            json!({"kind": &*resource.list_kind, "apiVersion": resource.api_version(), "metadata": metadata, "items": items})
+            let items = page.iter().map(|object| item(resource, object)).collect();
+            with_items(json!({"kind": &*resource.list_kind, "apiVersion": resource.api_version(), "metadata": metadata}), items)
         }
         Form::Metadata => {
-            let items: Vec<Value> = page.iter().map(|object| metadata_only(object)).collect();
-            json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items})
+            let items = page.iter().map(|object| metadata_only(object)).collect();
+            with_items(json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}), items)
         }
         Form::Table => {
             let objects: Vec<Value> = page.iter().map(|object| to_requested(resource, object)).collect();
