@@ -9,12 +9,12 @@ use kube::Client;
 use scenarios::control_plane::{ControlPlane, DEFAULT_VERSION, Options};
 use scenarios::demo::{ControllerProcess, Settings, Start, run_if_asked};
 use scenarios::scale::clusters::{Fleet, wait_until_quiet};
-use scenarios::scale::figures::{Figures, Memory, Requests, Rounds, table};
+use scenarios::scale::figures::{Between, Figures, Memory, Requests, Rounds, table};
 use scenarios::scale::process::{Usage, raise_file_limit, usage};
-use scenarios::scale::scrape::{Buckets, scrape};
+use scenarios::scale::scrape::{Buckets, scrape, until_ready};
 use scenarios::scale::server::Server;
 use scenarios::scale::takeover::{End, follow};
-use scenarios::scale::tally::{Counts, between, totals};
+use scenarios::scale::tally::{self, Counts, totals};
 use scenarios::scale::{cases, unrelated};
 use tokio::time::{Instant, sleep};
 
@@ -130,7 +130,7 @@ impl Run<'_> {
             unrelated::create(&self.client, arguments.unrelated).await.context("unrelated objects")?;
             eprintln!("{} unrelated objects are there", arguments.unrelated);
         }
-        let mut controller = self.start(1).await?;
+        let (mut controller, start_empty) = self.start_and_fill(1).await?;
         sleep(SETTLE).await;
         let empty = self.read(&controller).await?;
         let fleet = Fleet { clusters: arguments.clusters, frontends: arguments.frontends, backends: arguments.backends };
@@ -165,6 +165,7 @@ impl Run<'_> {
             memory_idle: memory(idle.usage),
             cpu_until_ready: ready.usage.cpu - empty.usage.cpu,
             cpu_idle: idle.usage.cpu - quiet.usage.cpu,
+            start_empty: start_empty.as_secs_f64(),
             ..Figures::default()
         };
         if let Some(counts) = counted(&quiet, &idle).filter(|counts| totals(counts).writes > 0) {
@@ -185,9 +186,25 @@ impl Run<'_> {
         let restarted = self.read(&controller).await?;
         eprintln!("killing the controller");
         let (controller, crash) = follow(self.server, &self.client, controller, End::Killed, middle, async || self.start(3).await).await?;
+        let alone = between(restart, crash);
+        wait_until_quiet(self.server).await?;
+        eprintln!("the same with a second one that waits");
+        let (waiting, start_full) = self.start_and_fill(4).await?;
+        let (controller, restart) = follow(self.server, &self.client, controller, End::Asked, middle, async || Ok(waiting)).await?;
+        wait_until_quiet(self.server).await?;
+        let (waiting, _) = self.start_and_fill(5).await?;
+        let (controller, crash) = follow(self.server, &self.client, controller, End::Killed, middle, async || Ok(waiting)).await?;
         controller.stop().await?;
-        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
-        Ok(Figures { restart: seconds(restart), crash: seconds(crash), memory_restarted: memory(restarted.usage), ..figures })
+        let start_full = Some(start_full.as_secs_f64());
+        Ok(Figures { alone, paired: between(restart, crash), start_full, memory_restarted: memory(restarted.usage), ..figures })
+    }
+
+    /// Starts a controller, and tells when its caches were filled.
+    async fn start_and_fill(&self, number: u32) -> anyhow::Result<(ControllerProcess, Duration)> {
+        let began = Instant::now();
+        let controller = self.start(number).await?;
+        until_ready(controller.metrics()).await.with_context(|| format!("log of the controller:\n{}", controller.tail()))?;
+        Ok((controller, began.elapsed()))
     }
 
     async fn start(&self, number: u32) -> anyhow::Result<ControllerProcess> {
@@ -220,7 +237,7 @@ async fn death(controller: &mut ControllerProcess) -> anyhow::Error {
 }
 
 fn counted(from: &Reading, to: &Reading) -> Option<Counts> {
-    Some(between(from.counts.as_ref()?, to.counts.as_ref()?))
+    Some(tally::between(from.counts.as_ref()?, to.counts.as_ref()?))
 }
 
 fn requests(from: &Reading, to: &Reading, clusters: usize) -> Option<Requests> {
@@ -234,6 +251,11 @@ fn requests(from: &Reading, to: &Reading, clusters: usize) -> Option<Requests> {
         reads: each(sums.reads),
         each: rows.map(|((verb, resource), count)| (verb.clone(), resource.clone(), each(*count))).collect(),
     })
+}
+
+fn between(restart: Option<Duration>, crash: Option<Duration>) -> Between {
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs_f64());
+    Between { restart: seconds(restart), crash: seconds(crash) }
 }
 
 fn rounds(buckets: &Buckets) -> Rounds {

@@ -37,6 +37,15 @@ pub struct Requests {
     pub each: Vec<(String, String, f64)>,
 }
 
+/// How long nobody works between one process and the next, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Between {
+    /// From the order to end to the next process' first write.
+    pub restart: Option<f64>,
+    /// From a crash to it.
+    pub crash: Option<f64>,
+}
+
 /// One run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
@@ -72,10 +81,14 @@ pub struct Figures {
     pub cpu_until_ready: f64,
     /// CPU seconds while nothing changed.
     pub cpu_idle: f64,
-    /// Seconds from the order to end to the next process' first write.
-    pub restart: Option<f64>,
-    /// Seconds from a crash to the next process' first write.
-    pub crash: Option<f64>,
+    /// Seconds from a process' start until its caches are filled, when there is no cluster.
+    pub start_empty: f64,
+    /// The same when all clusters are there.
+    pub start_full: Option<f64>,
+    /// From one process to the next that is started then.
+    pub alone: Between,
+    /// From one process to a second one that waits for its turn.
+    pub paired: Between,
     /// Memory of a process that found all clusters there.
     pub memory_restarted: Memory,
 }
@@ -141,8 +154,12 @@ fn rows() -> Vec<Row> {
         row("resident after the idle time", |run| resident(run.memory_idle)),
         row("most ever resident", |run| format!("{:.1} MiB", run.memory_idle.peak)),
         row("resident after a restart", |run| resident(run.memory_restarted)),
-        row("first write after a planned restart", |run| seconds(run.restart)),
-        row("first write after a crash", |run| seconds(run.crash)),
+        row("ready after its start, without clusters", |run| seconds(Some(run.start_empty))),
+        row("ready after its start, with all clusters", |run| seconds(run.start_full)),
+        row("first write after a planned restart, two replicas", |run| seconds(run.paired.restart)),
+        row("first write after a crash, two replicas", |run| seconds(run.paired.crash)),
+        row("first write after a planned restart, one replica", |run| seconds(run.alone.restart)),
+        row("first write after a crash, one replica", |run| seconds(run.alone.crash)),
     ]
 }
 
@@ -170,19 +187,20 @@ fn share(cpu: f64, seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Figures, Requests, table};
+    use super::{Between, Figures, Requests, table};
 
     #[test]
     fn a_table_has_a_column_for_each_run() {
         let requests = Requests { writes: 23.96, reads: 10.0, each: vec![("patch".into(), "pods".into(), 4.0)] };
         let counted = Figures { clusters: 100, members: (3, 3), until_ready: Some(requests), idle_writes: Some(0), ..Figures::default() };
-        let uncounted = Figures { clusters: 7, restart: Some(1.24), ..Figures::default() };
+        let alone = Between { restart: Some(1.24), crash: None };
+        let uncounted = Figures { clusters: 7, alone, ..Figures::default() };
         let table = table(&[counted.clone(), uncounted]);
         let lines: Vec<&str> = table.lines().collect();
         assert_eq!(lines[0], "| clusters | 100 | 7 |");
         assert_eq!(lines[1], "|---|---:|---:|");
         assert!(lines.contains(&"| writes a cluster until Ready | 24.0 | - |"), "{table}");
-        assert!(lines.contains(&"| first write after a planned restart | - | 1.2 s |"), "{table}");
+        assert!(lines.contains(&"| first write after a planned restart, one replica | - | 1.2 s |"), "{table}");
         assert!(counted.text().contains("patch    pods                                 4.00"), "{}", counted.text());
     }
 }

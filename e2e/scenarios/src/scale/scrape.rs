@@ -1,17 +1,40 @@
-//! A controller's own numbers.
+//! A controller's own numbers, and whether it is ready.
 
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// How often is asked whether a controller is ready.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long it is waited for.
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// A histogram's buckets: upper bounds and how many were at most so.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Buckets(Vec<(f64, f64)>);
 
 /// Reads the metrics of a controller.
-#[allow(clippy::missing_panics_doc, reason = "every socket address makes a URI")]
 pub async fn scrape(address: SocketAddr) -> Result<String, kube::Error> {
+    get(address, "/metrics").await
+}
+
+/// Waits until a controller says that its caches are filled.
+pub async fn until_ready(address: SocketAddr) -> Result<(), kube::Error> {
+    let end = Instant::now() + LIMIT;
+    loop {
+        match get(address, "/readyz").await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > end => return Err(error),
+            Err(_) => sleep(LOOK).await,
+        }
+    }
+}
+
+async fn get(address: SocketAddr, path: &str) -> Result<String, kube::Error> {
     let uri = format!("http://{address}").parse().expect("an address makes a URI");
     let client = kube::Client::try_from(kube::Config::new(uri))?;
-    let request = http::Request::get("/metrics").body(Vec::new()).map_err(kube::Error::HttpError)?;
+    let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
     client.request_text(request).await
 }
 
