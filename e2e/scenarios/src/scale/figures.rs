@@ -153,9 +153,9 @@ fn rows() -> Vec<Row> {
         row("resident when all are Ready", |run| resident(run.memory_ready)),
         row("resident after the idle time", |run| resident(run.memory_idle)),
         row("most ever resident", |run| format!("{:.1} MiB", run.memory_idle.peak)),
-        row("resident after a restart", |run| resident(run.memory_restarted)),
-        row("ready after its start, without clusters", |run| seconds(Some(run.start_empty))),
-        row("ready after its start, with all clusters", |run| seconds(run.start_full)),
+        row("resident right after a restart", |run| resident(run.memory_restarted)),
+        row("ready after its start, without clusters", |run| milliseconds(Some(run.start_empty))),
+        row("ready after its start, with all clusters", |run| milliseconds(run.start_full)),
         row("first write after a planned restart, two replicas", |run| seconds(run.paired.restart)),
         row("first write after a crash, two replicas", |run| seconds(run.paired.crash)),
         row("first write after a planned restart, one replica", |run| seconds(run.alone.restart)),
@@ -165,6 +165,10 @@ fn rows() -> Vec<Row> {
 
 fn seconds(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1} s"))
+}
+
+fn milliseconds(seconds: Option<f64>) -> String {
+    seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{:.0} ms", seconds * 1000.0))
 }
 
 fn number(value: Option<f64>) -> String {
