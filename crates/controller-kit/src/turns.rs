@@ -209,8 +209,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_urgent_come_first_whoever_waits_longer() {
-        let turns = Turns::new(2);
-        let running = (taken(&turns, "a", Kind::Usual), taken(&turns, "b", Kind::Usual));
+        let turns = Turns::new(4);
+        let mut running = ["a", "a", "b", "b"].map(|tenant| taken(&turns, tenant, Kind::Usual)).into_iter();
         let (order, mut came) = tokio::sync::mpsc::unbounded_channel();
         for (tenant, kind) in [("c", Kind::Usual), ("c", Kind::Slow), ("b", Kind::Urgent), ("d", Kind::Usual)] {
             let (turns, order) = (turns.clone(), order.clone());
@@ -220,11 +220,11 @@ mod tests {
             });
             tokio::task::yield_now().await;
         }
-        drop(running.0);
+        drop(running.next());
         let first = came.recv().await.expect("one came");
         assert_eq!(first.0, "b", "though two tenants have no round under way");
         assert!(came.try_recv().is_err());
-        drop(running.1);
+        drop(running.next());
         assert_eq!(came.recv().await.expect("one came").0, "c");
     }
 
