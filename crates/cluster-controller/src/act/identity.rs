@@ -36,9 +36,9 @@ impl Stored {
         cached.is_none_or(|stamp| *stamp != Stamp::of(&self.secret))
     }
 
-    /// The object as it is on the server.
-    fn to_secret(&self) -> Secret {
-        Secret { data: Some(self.identity.to_data()), ..self.secret.clone() }
+    /// The object with another identity in it, or with its own.
+    fn with(&self, identity: &Identity) -> Secret {
+        Secret { data: Some(identity.to_data()), ..self.secret.clone() }
     }
 
     /// When the Secret was made.
@@ -59,7 +59,7 @@ impl Remembered {
 
     /// Remembers this one.
     pub fn keep(&mut self, stored: &Stored) {
-        self.0 = Some(Packed::new(&stored.to_secret()));
+        self.0 = Some(Packed::new(&stored.with(&stored.identity)));
     }
 }
 
@@ -96,7 +96,7 @@ pub async fn create(ctx: &Context, key: &ClusterKey, identity: &Identity) -> Res
 
 /// Replaces the identity that was read by another, if nobody else did meanwhile.
 pub async fn replace(ctx: &Context, key: &ClusterKey, stored: &Stored, identity: &Identity) -> Result<Stored, Error> {
-    let secret = Secret { data: Some(identity.to_data()), ..stored.secret.clone() };
+    let secret = stored.with(identity);
     let name = secret.name_any();
     ctx.gate.check()?;
     let written = api(ctx, key).replace(&name, &params(), &secret).await.map_err(|error| failed(&name, error))?;
@@ -147,7 +147,7 @@ mod tests {
         remembered.keep(&stored);
         let opened = remembered.open().expect("it was kept");
         assert_eq!(opened.identity, identity);
-        assert_eq!(opened.to_secret(), secret);
+        assert_eq!(opened.with(&identity), secret);
         assert!(!opened.is_outdated(Some(&Stamp::of(&secret))));
     }
 }
